@@ -1,0 +1,31 @@
+"""Errors that a person can act on, each told in one line."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable
+
+
+class UnpairedError(Exception):
+    """Something the user can mend: the message names what is wrong and the remedy, in one line."""
+
+
+def suggest(word: str, valid: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest valid word, else the list of valid words."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else f"; valid: {', '.join(valid)}"
+
+
+def list_some(items: Iterable[str], limit: int = 10) -> str:
+    """Join the first ``limit`` items with semicolons and count the rest."""
+    items = list(items)
+    rest = len(items) - limit
+    return "; ".join(items[:limit]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def exit_with(error: Exception) -> None:
+    """Print one line to standard error and leave with exit code 1."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(1)

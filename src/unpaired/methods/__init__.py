@@ -1,0 +1,45 @@
+"""The list of methods. A new method is one new file and one line here."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import Any
+
+from unpaired.errors import UnpairedError, suggest
+
+# Methods that learn from a training set, one model each.
+TRAINED = {
+    "n2c": "unpaired.methods.n2c:Noise2Clean",
+    "n2n": "unpaired.methods.n2n:Noise2Noise",
+    "neighbor2neighbor": "unpaired.methods.neighbor2neighbor:Neighbor2Neighbor",
+}
+
+# Methods that restore every image by itself, without a training set.
+PER_IMAGE = {
+    "anscombe": "unpaired.methods.anscombe:Anscombe",
+    "cbm3d": "unpaired.methods.cbm3d:CBM3D",
+}
+
+METHODS = TRAINED | PER_IMAGE
+
+
+def module_of(name: str) -> str:
+    """Return the module that defines the method ``name``; raises UnpairedError if unknown."""
+    if name not in METHODS:
+        raise UnpairedError(f"unknown method '{name}'{suggest(name, METHODS)}")
+    return METHODS[name].partition(":")[0]
+
+
+def create(name: str, **overrides: Any):
+    """Build a method by name; defaults are the paper's, ``overrides`` are fields of its ``Config``.
+
+    Raises UnpairedError for an unknown method or setting.
+    """
+    module = importlib.import_module(module_of(name))
+    cls = getattr(module, METHODS[name].partition(":")[2])
+    known = {field.name for field in dataclasses.fields(cls.Config)}
+    for key in overrides:
+        if key not in known:
+            raise UnpairedError(f"method '{name}' has no setting '{key}'{suggest(key, known)}")
+    return cls(cls.Config(**overrides))

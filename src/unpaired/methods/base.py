@@ -1,0 +1,92 @@
+"""What every method is: a way to learn, and a product that evaluation can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from unpaired.randomness import generators_for
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a restorer is given: a degraded image, and what its method is allowed to know of the noise.
+
+    image: 1 x C x H x W, float32, nominal range [0, 1], neither clipped nor rounded.
+    level: standard deviation (Gaussian, in units of the [0, 1] range) or photon count at 1.0
+        (Poisson); None unless the method lists ``"level"`` in its ``knows``.
+    """
+
+    image: Tensor
+    level: float | None = None
+
+
+class Restorer(Protocol):
+    """A product: turns an observation into a restored image of the same shape (not clamped)."""
+
+    knows: ClassVar[tuple[str, ...]]
+
+    def restore(self, observation: Observation) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where training stands when a loss is asked for.
+
+    seed: of the whole run. step: optimizer steps done. images_seen: samples consumed.
+    fraction: images_seen / total of the phase, in [0, 1).
+    """
+
+    seed: int
+    step: int
+    images_seen: int
+    fraction: float
+
+    def generators(self, samples: Tensor, stream: str) -> list[torch.Generator]:
+        """One generator per sample of the batch, the same on every rank, restart and batch layout."""
+        return generators_for(self.seed, samples.tolist(), stream, samples.device)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: which optimizer, which learning-rate schedule, how long.
+
+    schedule: fraction done in [0, 1] -> factor on the learning rate.
+    """
+
+    name: str
+    images_seen: int
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[float], float]
+
+
+class Method(nn.Module):
+    """Base of every method that learns.
+
+    sees: the only image keys that a training batch holds. knows: what an observation may carry
+    besides the image. needs: names of trained models it starts from (edges of the DAG).
+    """
+
+    Config: ClassVar[type]
+    sees: ClassVar[tuple[str, ...]] = ("noisy",)
+    knows: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    def phases(self) -> list[Phase]:
+        """Return the stretches of training, in order; called once, after the weights exist."""
+        raise TypeError(f"{type(self).__name__} must define phases()")
+
+    def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
+        """Return ``{"loss": scalar to minimize, ...}``; the other scalars are logged."""
+        raise TypeError(f"{type(self).__name__} must define losses()")
+
+    def after_step(self) -> None:
+        """Hook after every optimizer step, for projections."""
