@@ -26,9 +26,13 @@ class Observation:
 
 
 class Restorer(Protocol):
-    """A product: turns an observation into a restored image of the same shape (not clamped)."""
+    """A product: turns an observation into a restored image of the same shape (not clamped).
+
+    multiple_px: sides of the observation must be multiples of this; 1 for any size.
+    """
 
     knows: ClassVar[tuple[str, ...]]
+    multiple_px: int
 
     def restore(self, observation: Observation) -> Tensor: ...
 

@@ -1,0 +1,28 @@
+# Unpaired: source images -> pack -> train -> evaluate -> table -> figures.
+#
+#   snakemake --cores all results/table1.csv                                  demo scale, embedded data
+#   snakemake --cores all --configfile config/paper.yaml results/table1.csv   the paper's protocol
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [f"results/{plan.name}.csv" for plan in PLANS.values()],
+        [path for plan in PLANS.values() for path in figures_of(plan)],
+
+
+onstart:
+    hold_run_lock()

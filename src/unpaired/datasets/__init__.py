@@ -1,0 +1,145 @@
+"""The list of data sets: where each is found, how its folder looks, and which module reads it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unpaired.errors import UnpairedError, suggest
+
+if TYPE_CHECKING:
+    from unpaired.packs import Record
+    from unpaired.settings import Settings
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A source of pictures.
+
+    reader: "module:function", called with the folder (None when embedded), gives records.
+    folder: below ``data_root``; None when the pictures ship inside an installed package.
+    pictures: how many the paper's protocol has, None if it does not fix it.
+    paper_repeats: noise draws per image in the paper's protocol.
+    """
+
+    name: str
+    title: str
+    reader: str
+    folder: str | None = None
+    pictures: int | None = None
+    paper_repeats: int = 1
+    where: str = ""
+    layout: str = ""
+
+    @property
+    def module(self) -> str:
+        return self.reader.partition(":")[0]
+
+
+DATASETS = {
+    entry.name: entry
+    for entry in (
+        DataSet(
+            "embedded_train",
+            "embedded photographs (train)",
+            "unpaired.datasets.embedded:train_records",
+            pictures=4,
+        ),
+        DataSet(
+            "embedded_test",
+            "embedded photographs (test)",
+            "unpaired.datasets.embedded:test_records",
+            pictures=3,
+        ),
+        DataSet(
+            "imagenet_val",
+            "ImageNet validation, both sides 256..512 px",
+            "unpaired.datasets.imagenet:records",
+            folder="imagenet/val",
+            where="ILSVRC2012 validation images, from image-net.org (free account)",
+            layout="imagenet/val/**/ILSVRC2012_val_*.JPEG, flat or in class folders",
+        ),
+        DataSet(
+            "kodak",
+            "Kodak",
+            "unpaired.datasets.folder:records",
+            folder="kodak",
+            pictures=24,
+            paper_repeats=10,
+            where="Kodak lossless true colour suite, r0k.us/graphics/kodak",
+            layout="kodak/kodim01.png .. kodim24.png, 768x512 or 512x768",
+        ),
+        DataSet(
+            "bsd300",
+            "BSD300 test",
+            "unpaired.datasets.folder:records",
+            folder="bsd300",
+            pictures=100,
+            paper_repeats=3,
+            where="Berkeley Segmentation Dataset BSDS300, images/test",
+            layout="bsd300/101085.jpg .. (the 100 test images, JPEG or PNG)",
+        ),
+        DataSet(
+            "set14",
+            "Set14, its 12 colour images",
+            "unpaired.datasets.folder:colour_records",
+            folder="set14",
+            pictures=12,
+            paper_repeats=20,
+            where="Set14 of Zeyde et al. 2010, as packed with super-resolution codes",
+            layout="set14/baboon.png .. zebra.png; gray images (bridge, man) are left out",
+        ),
+    )
+}
+
+
+def get_dataset(name: str, settings: Settings) -> DataSet:
+    """Return a listed data set or one of the user's ``folders``; raises UnpairedError if unknown."""
+    if name in DATASETS:
+        if name in settings.folders:
+            raise UnpairedError(f"config: folders.{name}: the name of a listed data set; rename it")
+        return DATASETS[name]
+    if name in settings.folders:
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise UnpairedError(
+                f"config: folders.{name}: a data set's name may hold a-z, 0-9 and _ only"
+            )
+        return DataSet(
+            name,
+            f"folder {name}",
+            "unpaired.datasets.folder:records",
+            folder=settings.folders[name],
+            where="your own pictures",
+            layout="any tree of PNG, JPEG, TIFF or WebP files",
+        )
+    raise UnpairedError(f"unknown data set '{name}'{suggest(name, [*DATASETS, *settings.folders])}")
+
+
+def folder_of(dataset: DataSet, settings: Settings) -> Path | None:
+    """Return where a data set's pictures should lie; None if embedded or no ``data_root`` is set."""
+    if dataset.folder is None or (settings.data_root is None and dataset.name in DATASETS):
+        return None
+    return Path(settings.data_root or ".", dataset.folder)
+
+
+def is_present(dataset: DataSet, settings: Settings) -> bool:
+    """Say whether a data set is embedded or its folder exists."""
+    folder = folder_of(dataset, settings)
+    return dataset.folder is None or (folder is not None and folder.is_dir())
+
+
+def how_to_get(dataset: DataSet, settings: Settings) -> str:
+    """Return one line: what is missing, where it is to be had and how its folder must look."""
+    folder = folder_of(dataset, settings)
+    place = "data_root is not set" if folder is None else f"{folder} does not exist"
+    return f"data set '{dataset.name}': {place}; get {dataset.where}; layout: {dataset.layout}"
+
+
+def open_reader(dataset: DataSet) -> Callable[[Path | None], Iterator[Record]]:
+    """Import and return the function that reads a data set."""
+    module, _, function = dataset.reader.partition(":")
+    return getattr(importlib.import_module(module), function)

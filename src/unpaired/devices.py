@@ -1,0 +1,53 @@
+"""Which processor a job runs on, and in which precision; always said, never silently changed."""
+
+from __future__ import annotations
+
+import torch
+
+from unpaired.errors import UnpairedError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    ``auto`` takes a GPU where PyTorch finds one, else the CPU. Raises UnpairedError if a device that
+    was asked for is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        wanted = next(name for name, there in available.items() if there)
+    if not available[wanted]:
+        raise UnpairedError(f"device '{wanted}' is not available here; set device to auto or cpu")
+    return torch.device(wanted)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Say whether the processor computes in bf16 natively (emulation would be slower than fp32)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Return ``bf16`` or ``fp32`` for a wish of ``auto``, ``bf16`` or ``fp32``."""
+    if wanted == "fp32" or has_bf16(device):
+        return "fp32" if wanted == "fp32" else "bf16"
+    if wanted == "bf16":
+        raise UnpairedError(f"this {device.type} has no bf16; set training.precision to auto or fp32")
+    return "fp32"
+
+
+def describe(device: torch.device) -> str:
+    """Return the processor's name, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"CPU ({torch.cpu.get_capabilities().get('cpu_name', 'unknown')})"
+    return device.type

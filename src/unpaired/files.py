@@ -1,0 +1,120 @@
+"""Files that are either complete or absent."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from unpaired.errors import UnpairedError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file would be larger than the system allows; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may use or change its permissions",
+    errno.EPERM: "permission denied; choose a folder that you may use or change its permissions",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.ENOENT: "no such file or folder; check its name",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; check its name",
+    errno.EEXIST: "a part of its path is a file, not a folder; check its name",
+    errno.EISDIR: "it is a folder; check its name",
+    errno.ELOOP: "its symbolic links form a loop; mend them",
+    errno.ENAMETOOLONG: "its name is too long; shorten it",
+    errno.EIO: "the disk reports an input/output error; check the disk",
+}
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it becomes ``path``, complete and synced.
+
+    The temporary name is hidden and keeps the suffix, so writers that choose a format by suffix
+    work. Missing parent folders are created. If the body raises, the temporary file is removed and
+    whatever stood at ``path`` before stays as it was.
+
+    Raises UnpairedError, naming ``path``, where the file system refuses (full, read-only,
+    forbidden ...); any other error of the body passes through.
+    """
+    path = Path(path)
+    part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        _sync(part)
+        os.replace(part, path)
+        _sync(path.parent)
+    except Exception as error:
+        named = getattr(error, "filename", None)
+        about_another_file = named is not None and Path(named) not in (part, path, *path.parents)
+        reason = _reason(error)
+        if about_another_file or reason is None:
+            raise
+        raise UnpairedError(f"cannot write {path}: {reason}") from error
+    finally:
+        # Also after KeyboardInterrupt; a folder that refused the file may refuse this as well.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what the file system says against reading ``path`` into an UnpairedError naming it.
+
+    Where the system names a file of its own accord, say inside a folder, that one is named.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise UnpairedError(f"cannot read {error.filename or path}: {reason}") from error
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal; raises UnpairedError if unreadable."""
+    with reading(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; the files in it are synced all the same.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str | None:
+    """Say in plain words what the file system objects to; None if the error is another matter."""
+    if isinstance(error, UnpairedError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return _REASONS.get(error.errno)
+    # HDF5 and safetensors raise errors of their own, with the system's words inside.
+    text = str(error)
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+    return next((_REASONS[code] for code in codes if os.strerror(code) in text), None)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``, waiting while another process has it.
+
+    The kernel frees the lock when its process ends, however it ends, so none is ever left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,649 @@
+"""Pictures in files: read as they are, written back the same.
+
+Formats: PNG (8 and 16 bit), JPEG (8 bit), TIFF (8 and 16 bit, floating point, stacks of pages) and
+WebP. The format is told from the content, never from the suffix. What a file says beside its
+pixels (colour profile, EXIF, resolution, geographic and microscopy tags) is carried over as bytes.
+
+* Orientation: pixels stay as stored and the EXIF or TIFF orientation is carried over, so size and
+  display stay the same.
+* Palettes become RGB, since restored colours are not in the palette; gray of fewer than 8 bits in
+  PNG becomes 8 bits.
+* JPEG is written at quality 95 without chroma subsampling: the format has no lossless form that
+  programs can read. WebP is written lossless. TIFF keeps its compression where that is lossless,
+  else it gets Deflate; tiles become strips, and previews and reduced copies inside are left out.
+* A JPEG of several pictures (MPO) keeps the first.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image
+
+from unpaired.errors import UnpairedError, list_some
+from unpaired.files import atomic_path, reading
+from unpaired.randomness import numpy_generator
+
+# Checked before decoding, over all pages. Pillow has its own, smaller cap for JPEG and WebP.
+MAX_PIXELS = 500_000_000
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+
+JPEG_QUALITY = 95
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and all that is needed to write it back the same.
+
+    pixels: pages x H x W x C (C is 1 or 3), float32. Integer files are divided by their largest
+        value (255 or 65535), so the nominal range is [0, 1]; float files keep their values.
+    alpha: pages x H x W in the file's own type, or None. It is never processed.
+    dtype: of the file. is_stack: more than one page. is_gray: one channel.
+    scale, offset: for processing, see `normalized`.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    alpha: np.ndarray | None
+    dtype: np.dtype
+    format: str
+    carried: Any = field(repr=False)
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def is_stack(self) -> bool:
+        return len(self.pixels) > 1
+
+    @property
+    def is_gray(self) -> bool:
+        return self.pixels.shape[-1] == 1
+
+    def normalized(self) -> np.ndarray:
+        """Return ``(pixels - offset) / scale``, which networks can digest; roughly in [0, 1].
+
+        A floating-point file may hold counts, Hounsfield units or temperatures, and a 16-bit file
+        may use 12 of its bits. ``scale`` is a power of two near the largest value (99.5 %
+        quantile), so dividing and multiplying are exact. ``offset`` is 0 unless the values are
+        clearly negative, or far from 0 for their spread; then it is their 0.5 % quantile. Both are
+        the same for all pages. They only condition the arithmetic: `with_normalized` undoes them.
+        """
+        return (self.pixels - np.float32(self.offset)) / np.float32(self.scale)
+
+    def with_normalized(self, normalized: np.ndarray) -> Picture:
+        """Return the picture with other pixels, given in the units of `normalized`."""
+        pixels = normalized * np.float32(self.scale) + np.float32(self.offset)
+        return replace(self, pixels=pixels.astype(np.float32, copy=False))
+
+
+class _Decoded(NamedTuple):
+    """samples: pages x H x W x S in the file's type; the last one is alpha if has_alpha."""
+
+    samples: np.ndarray
+    has_alpha: bool
+    carried: Any
+
+
+def read_picture(path: str | os.PathLike) -> Picture:
+    """Read a picture to be restored; see `Picture` and the top of this module.
+
+    Raises UnpairedError, naming the file, if it is missing, unreadable, damaged, too large (more
+    than MAX_PIXELS), of an unknown format, of another kind than gray or RGB with or without alpha,
+    or holds NaN or infinite values.
+    """
+    path = Path(path)
+    format_name, decoded = _decode(path)
+    samples = decoded.samples
+    colors, alpha = samples, None
+    if decoded.has_alpha:
+        colors, alpha = samples[..., :-1], samples[..., -1].copy()
+    if samples.dtype.kind == "u":
+        pixels = colors / np.float32(np.iinfo(samples.dtype).max)
+    else:
+        pixels = colors.astype(np.float32)
+        _refuse_non_finite(path, pixels, "set them to a number")
+    scale, offset = (1.0, 0.0) if samples.dtype == np.uint8 else _conditioning(pixels)
+    return Picture(path, pixels, alpha, samples.dtype, format_name, decoded.carried, scale, offset)
+
+
+def write_picture(picture: Picture, path: str | os.PathLike) -> None:
+    """Write a picture in the format, bit depth and layout of the file that it came from.
+
+    Integer pixels are clamped to the range and rounded half up. The file appears complete or not
+    at all. Missing folders are created.
+
+    Raises UnpairedError, naming the file, if ``path`` is the picture's own file or has another
+    kind of suffix, if pixels are NaN or infinite, or if the file system refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() != picture.path.suffix.lower():
+        raise _bad(path, "its suffix differs", f"name it like {picture.path.name}")
+    if path.exists() and path.samefile(picture.path):
+        raise _bad(path, "writing would overwrite the input", "choose another folder")
+    _refuse_non_finite(path, picture.pixels, "the method failed on this picture; try another")
+    samples = _to_samples(picture)
+    with atomic_path(path) as part:
+        _FORMATS[picture.format].write(part, samples, picture.carried)
+
+
+def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
+    """Read an ordinary picture for training: H x W x 3, uint8, values 0 to 255.
+
+    Gray is repeated to three channels and palettes are looked up. ``alpha`` says what happens to a
+    picture with transparency.
+
+    Raises UnpairedError as `read_picture` does, and for stacks and other depths than 8 bits.
+    """
+    path = Path(path)
+    _, (samples, has_alpha, _) = _decode(path)
+    if samples.dtype != np.uint8:
+        bits = 8 * samples.dtype.itemsize
+        raise _bad(path, f"{bits}-bit samples where 8 are needed", "convert it to 8 bits")
+    if len(samples) > 1:
+        raise _bad(path, f"a stack of {len(samples)} pages", "save each page as its own picture")
+    if has_alpha and alpha == "refuse":
+        raise _bad(path, "it has transparency", "remove the alpha channel or allow dropping it")
+    colors = samples[0, ..., :-1] if has_alpha else samples[0]
+    return np.ascontiguousarray(np.broadcast_to(colors, (*colors.shape[:2], 3)))
+
+
+def find_pictures(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """Return the pictures named by files and folders, each once, in the order given.
+
+    A folder stands for all files in it and its sub-folders that have a picture's suffix (any case),
+    sorted by path. Hidden files are left out. Links are followed; a link is known by its own name.
+
+    Raises UnpairedError that lists everything missing, unreadable, without pictures or of another
+    suffix.
+    """
+    found: dict[Path, Path] = {}
+    for listing in read_all(paths, _pictures_at):
+        for picture in listing:
+            found.setdefault(picture.resolve(), picture)
+    return list(found.values())
+
+
+def read_all(
+    paths: Iterable[str | os.PathLike], reader: Callable[[str | os.PathLike], Item]
+) -> list[Item]:
+    """Return what ``reader`` makes of every path.
+
+    Raises one UnpairedError that lists all files which ``reader`` refused, not only the first.
+    """
+    items, refusals = [], []
+    for path in paths:
+        try:
+            items.append(reader(path))
+        except UnpairedError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise UnpairedError(list_some(refusals))
+    return items
+
+
+def _bad(path: Path, what: str, remedy: str) -> UnpairedError:
+    return UnpairedError(f"{path}: {what}; {remedy}")
+
+
+# ---- Folders ------------------------------------------------------------------------------------
+
+
+def _pictures_at(path: str | os.PathLike) -> list[Path]:
+    path = Path(path)
+    with reading(path):
+        is_folder = path.is_dir()
+    if not is_folder:
+        if path.suffix.lower() not in SUFFIXES:
+            raise _bad(path, "not a picture's name", f"known suffixes: {', '.join(SUFFIXES)}")
+        _refuse_no_file(path)
+        return [path]
+    with reading(path):
+        pictures = sorted(_walk(path, set()))
+    if not pictures:
+        raise _bad(path, "no picture in this folder", f"known suffixes: {', '.join(SUFFIXES)}")
+    for picture in pictures:
+        _refuse_no_file(picture)
+    return pictures
+
+
+def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+    """Yield the files with a picture's suffix; ``above`` stops links that lead back up."""
+    real = folder.resolve()
+    if real in above:
+        return
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry, above | {real})
+        elif entry.suffix.lower() in SUFFIXES:
+            yield entry
+
+
+def _refuse_no_file(path: Path) -> None:
+    with reading(path):
+        if path.is_file():
+            return
+        if path.exists():
+            raise _bad(path, "not a regular file", "name a picture")
+    if path.is_symlink():
+        raise _bad(path, "a link that leads nowhere", "mend or remove it")
+    raise _bad(path, "no such file or folder", "check its name")
+
+
+# ---- Values -------------------------------------------------------------------------------------
+
+
+def _refuse_non_finite(path: Path, pixels: np.ndarray, remedy: str) -> None:
+    count = pixels.size - int(np.isfinite(pixels).sum())
+    if count:
+        raise _bad(path, f"{count} of {pixels.size} values are NaN or infinite", remedy)
+
+
+def _conditioning(pixels: np.ndarray) -> tuple[float, float]:
+    """Return scale and offset for `Picture.normalized`, from a million values at most."""
+    values = pixels.reshape(-1)
+    if values.size > 1_000_000:
+        values = values[numpy_generator("conditioning").integers(0, values.size, 1_000_000)]
+    low, high = np.percentile(values, [0.5, 99.5])
+    # Noise around black dips a little below 0, which is no reason to move the origin.
+    near_zero = -0.25 * (high - low) <= low <= 3 * (high - low)
+    offset = 0.0 if near_zero else float(np.float32(low))
+    extent = high - offset
+    return (float(2.0 ** np.round(np.log2(extent))) if extent > 0 else 1.0), offset
+
+
+def _to_samples(picture: Picture) -> np.ndarray:
+    """Return pages x H x W x S in the file's type, alpha last."""
+    pixels, dtype = picture.pixels, picture.dtype
+    channels = pixels.shape[-1] + (picture.alpha is not None)
+    samples = np.empty((*pixels.shape[:-1], channels), dtype)
+    for page, target in zip(pixels, samples, strict=True):
+        if dtype.kind == "u":
+            largest = np.float32(np.iinfo(dtype).max)
+            page = np.floor(np.clip(page, 0, 1) * largest + np.float32(0.5))
+        target[..., : page.shape[-1]] = page
+    if picture.alpha is not None:
+        samples[..., -1] = picture.alpha
+    return samples
+
+
+# ---- Formats ------------------------------------------------------------------------------------
+
+
+class _Format(NamedTuple):
+    signatures: tuple[bytes, ...]
+    read: Callable[[Path], _Decoded]
+    write: Callable[[Path, np.ndarray, Any], None]
+
+
+def _decode(path: Path) -> tuple[str, _Decoded]:
+    """Return the name of the format and the decoded file; all trouble becomes one line."""
+    _refuse_no_file(path)
+    with reading(path), open(path, "rb") as file:
+        head = file.read(12)
+    if not head:
+        raise _bad(path, "the file is empty", "restore it from its source or leave it out")
+    name = _format_of(head)
+    if name is None:
+        raise _bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
+    try:
+        return name, _FORMATS[name].read(path)
+    except UnpairedError:
+        raise
+    except MemoryError as error:
+        raise _bad(path, "not enough memory for it", "crop it or use a larger machine") from error
+    except Image.DecompressionBombError as error:
+        raise _bad(path, "too many pixels to be opened safely", "crop or scale it down") from error
+    except Exception as error:
+        # Decoders meet damaged bytes with exceptions of all kinds.
+        words = (str(error) or type(error).__name__).splitlines()[0]
+        remedy = "restore it from its source or leave it out"
+        raise _bad(path, f"damaged {name} file ({words})", remedy) from error
+
+
+def _format_of(head: bytes) -> str | None:
+    for name, one_format in _FORMATS.items():
+        if head.startswith(one_format.signatures):
+            return name if name != "WebP" or head[8:12] == b"WEBP" else None
+    return None
+
+
+def _refuse_size(path: Path, width: int, height: int, pages: int = 1) -> None:
+    if width * height * pages == 0:
+        raise _bad(path, f"its size is {width} x {height}", "leave it out")
+    if width * height * pages > MAX_PIXELS:
+        size = f"{width} x {height}" + (f" x {pages} pages" if pages > 1 else "")
+        most = f"more than {MAX_PIXELS / 1e6:g} megapixels"
+        raise _bad(path, f"{size} pixels, {most}", "crop or split it")
+
+
+# ---- PNG ----------------------------------------------------------------------------------------
+
+# What else a PNG says about its pixels: colour space, resolution, EXIF, texts.
+_PNG_CARRIED = (
+    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
+    b"zTXt", b"iTXt",
+)  # fmt: skip
+_PNG_FIRST_CHUNK_END = 33  # signature and IHDR
+
+
+def _read_png(path: Path) -> _Decoded:
+    data = path.read_bytes()
+    chunks = list(_png_chunks(data))
+    _, header = chunks[0]
+    _refuse_size(path, *struct.unpack(">II", header[8:16]))
+    if any(kind == b"acTL" for kind, _ in chunks):
+        raise _bad(path, "an animation", "save its frames as a TIFF stack")
+    samples = imagecodecs.png_decode(data)
+    samples = samples[..., None] if samples.ndim == 2 else samples
+    carried = b"".join(bytes(chunk) for kind, chunk in chunks if kind in _PNG_CARRIED)
+    return _Decoded(samples[None], samples.shape[-1] in (2, 4), carried)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the type and the whole bytes of every chunk; raises ValueError at the first flaw."""
+    view, start, kind = memoryview(data), 8, b""
+    while kind != b"IEND":
+        if start + 12 > len(data):
+            raise ValueError("cut short")
+        (length,) = struct.unpack_from(">I", data, start)
+        chunk = view[start : start + length + 12]
+        if len(chunk) < length + 12:
+            raise ValueError("cut short")
+        kind = bytes(chunk[4:8])
+        if struct.pack(">I", zlib.crc32(chunk[4:-4])) != chunk[-4:]:
+            raise ValueError(f"checksum of its {kind.decode('ascii', 'replace')} part is wrong")
+        if start == 8 and (kind != b"IHDR" or length != 13):
+            raise ValueError("no header")
+        yield kind, chunk
+        start += len(chunk)
+
+
+def _write_png(path: Path, samples: np.ndarray, carried: bytes) -> None:
+    page = samples[0, ..., 0] if samples.shape[-1] == 1 else samples[0]
+    data = imagecodecs.png_encode(np.ascontiguousarray(page))
+    path.write_bytes(data[:_PNG_FIRST_CHUNK_END] + carried + data[_PNG_FIRST_CHUNK_END:])
+
+
+# ---- JPEG and WebP ------------------------------------------------------------------------------
+
+
+def _read_jpeg(path: Path) -> _Decoded:
+    return _read_with_pillow(path, ("JPEG", "MPO"))
+
+
+def _read_webp(path: Path) -> _Decoded:
+    return _read_with_pillow(path, ("WEBP",))
+
+
+def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
+    with warnings.catch_warnings():
+        # About sizes below the cap, and about flaws in metadata that is carried over unread.
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=formats) as image:
+            _refuse_size(path, *image.size)
+            if image.format == "WEBP" and image.is_animated:
+                raise _bad(path, "an animation", "save its frames as a TIFF stack")
+            if image.mode not in ("L", "RGB", "RGBA"):
+                raise _bad(path, f"{image.mode} colours", "convert it to RGB or gray")
+            samples = np.asarray(image)
+            kept = ("exif", "icc_profile", "dpi", "xmp")
+            carried = {key: image.info[key] for key in kept if key in image.info}
+    samples = samples[..., None] if samples.ndim == 2 else samples
+    return _Decoded(samples[None], samples.shape[-1] == 4, carried)
+
+
+def _write_jpeg(path: Path, samples: np.ndarray, carried: dict[str, Any]) -> None:
+    options = {"quality": JPEG_QUALITY, "subsampling": 0, **carried}
+    _to_pillow(samples).save(path, "JPEG", **options)
+
+
+def _write_webp(path: Path, samples: np.ndarray, carried: dict[str, Any]) -> None:
+    # "exact" keeps the colours under full transparency.
+    _to_pillow(samples).save(path, "WEBP", lossless=True, exact=True, **carried)
+
+
+def _to_pillow(samples: np.ndarray) -> Image.Image:
+    page = samples[0, ..., 0] if samples.shape[-1] == 1 else samples[0]
+    return Image.fromarray(page)
+
+
+# ---- TIFF ---------------------------------------------------------------------------------------
+
+# Tags copied byte by byte: document, camera, orientation, description (ImageJ and OME keep their
+# axes there), software, dates, author, XMP, geography (GeoTIFF, GDAL), colour profile, ImageJ and
+# Micro-Manager. None of them holds a file offset or describes how the samples are stored.
+_TIFF_CARRIED = (
+    269, 270, 271, 272, 274, 285, 305, 306, 315, 700, 33432, 33550, 33922, 34264, 34675, 34735,
+    34736, 34737, 42112, 42113, 50838, 50839, 51123,
+)  # fmt: skip
+_DESCRIPTION = 270
+_TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
+_LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
+_PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
+_PHOTOMETRICS = (
+    tifffile.PHOTOMETRIC.MINISBLACK,
+    tifffile.PHOTOMETRIC.MINISWHITE,
+    tifffile.PHOTOMETRIC.RGB,
+    tifffile.PHOTOMETRIC.PALETTE,
+    tifffile.PHOTOMETRIC.YCBCR,
+)
+_CLASSIC_TIFF_BYTES = 2**32 - 2**25  # leaves room for headers
+_ALPHA_KINDS = (1, 2)  # values of ExtraSamples: associated and unassociated alpha
+
+
+class _TiffLayout(NamedTuple):
+    """options: of every page, for the writer. tags: of each page, to be copied."""
+
+    options: dict[str, Any]
+    byteorder: str
+    is_bigtiff: bool
+    tags: list[list[tuple]]
+
+
+def _read_tiff(path: Path) -> _Decoded:
+    _check_page_chain(path)
+    with tifffile.TiffFile(path) as tiff:
+        pages = [page for page in tiff.pages if not page.is_reduced and not page.is_mask]
+        _refuse_tiff_kind(path, pages)
+        first, count = pages[0], _page_count(tiff, pages)
+        _refuse_size(path, first.imagewidth, first.imagelength, count)
+        _check_segments(pages, tiff.filehandle.size)
+        samples = np.stack([_channels_last(page, first) for page in _tiff_arrays(tiff, pages)])
+        layout = _tiff_layout(tiff, pages, count)
+    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    return _Decoded(samples, _has_alpha(first), layout)
+
+
+def _check_page_chain(path: Path) -> None:
+    """Raise ValueError if the chain of pages leads out of the file or back.
+
+    The reader would only see fewer pages.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        order = "<" if file.read(2) == b"II" else ">"
+        (version,) = struct.unpack(f"{order}H", file.read(2))
+        count_format, entry_bytes, offset_format = (
+            ("Q", 20, "Q") if version == 43 else ("H", 12, "I")
+        )
+        file.seek(8 if version == 43 else 4)
+        seen: set[int] = set()
+        while offset := _unpack_next(file, order + offset_format):
+            if offset >= size or offset in seen:
+                raise ValueError(f"page {len(seen) + 1} is missing")
+            seen.add(offset)
+            file.seek(offset)
+            entries = _unpack_next(file, order + count_format)
+            file.seek(entries * entry_bytes, os.SEEK_CUR)
+
+
+def _unpack_next(file: io.BufferedReader, number_format: str) -> int:
+    return struct.unpack(number_format, file.read(struct.calcsize(number_format)))[0]
+
+
+def _refuse_tiff_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
+    """Refuse all but gray and RGB pages of one size, of 8- or 16-bit or floating-point samples."""
+    first = pages[0]
+    kinds = {(page.shape, page.dtype, page.photometric, page.extrasamples) for page in pages}
+    if len(kinds) > 1:
+        raise _bad(path, "pages of different sizes or kinds", "split it into one file per kind")
+    if first.axes not in ("YX", "YXS", "SYX"):
+        raise _bad(path, f"pages with axes {first.axes}", "save it as a stack of flat pages")
+    bits = first.bitspersample
+    if _is_palette(first):
+        if first.dtype != np.uint8:
+            raise _bad(path, f"a palette of {bits} bits", "convert it to RGB")
+    elif str(first.dtype) not in _TIFF_DTYPES or bits != 8 * first.dtype.itemsize:
+        what = f"{bits}-bit samples of type {first.dtype}"
+        raise _bad(path, what, "convert it to 8- or 16-bit unsigned integers or to 32-bit floats")
+    if first.photometric not in _PHOTOMETRICS or _is_raw_ycbcr(first):
+        name = tifffile.PHOTOMETRIC(first.photometric).name
+        raise _bad(path, f"{name} colours", "convert it to RGB or gray")
+    _refuse_tiff_channels(path, first, len(pages))
+
+
+def _refuse_tiff_channels(path: Path, first: tifffile.TiffPage, pages: int) -> None:
+    colors = first.samplesperpixel - _has_alpha(first)
+    if colors not in (1, 3):
+        what = f"{first.samplesperpixel} channels that are not gray or RGB with or without alpha"
+        raise _bad(path, what, "save it as RGB, or as a stack with one page per channel")
+    if pages > 1 and first.imagewidth <= 4:
+        # What writers make of an array H x W x C that nobody told them holds colours.
+        what = (
+            f"{pages} pages of width {first.imagewidth}, which look like channels saved as columns"
+        )
+        raise _bad(path, what, "save it again with its channels declared")
+
+
+def _is_palette(page: tifffile.TiffPage) -> bool:
+    return page.photometric == tifffile.PHOTOMETRIC.PALETTE
+
+
+def _is_raw_ycbcr(page: tifffile.TiffPage) -> bool:
+    """Tell pages whose colours the decoder does not turn into RGB."""
+    return (
+        page.photometric == tifffile.PHOTOMETRIC.YCBCR
+        and page.compression != tifffile.COMPRESSION.JPEG
+    )
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    return len(page.extrasamples) == 1 and page.extrasamples[0] in _ALPHA_KINDS
+
+
+def _page_count(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> int:
+    """Return the number of pages, of which a stack with one header shows only the first."""
+    if len(pages) == 1 and (tiff.is_imagej or tiff.is_shaped):
+        return tiff.series[0].size // pages[0].size
+    return len(pages)
+
+
+def _check_segments(pages: list[tifffile.TiffPage], size: int) -> None:
+    """Raise ValueError if samples lie beyond the end: some decoders would make them up."""
+    for number, page in enumerate(pages, 1):
+        ends = (a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True))
+        if max(ends, default=0) > size:
+            raise ValueError(f"page {number} is cut short")
+
+
+def _tiff_arrays(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Iterator[np.ndarray]:
+    if _page_count(tiff, pages) > len(pages):
+        yield from tiff.series[0].asarray().reshape(-1, *pages[0].shape)
+    else:
+        for page in pages:
+            yield page.asarray()
+
+
+def _channels_last(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
+    """Return H x W x S."""
+    if _is_palette(page):
+        # Colour maps hold 16 bits: 8 bits times 257, or times 256 from some old programs.
+        return np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, array], 0, -1)
+    if page.axes == "SYX":
+        return np.moveaxis(array, 0, -1)
+    return array[..., None] if page.axes == "YX" else array
+
+
+def _tiff_layout(
+    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+) -> _TiffLayout:
+    first = pages[0]
+    turned_rgb = first.photometric in (
+        tifffile.PHOTOMETRIC.PALETTE,
+        tifffile.PHOTOMETRIC.YCBCR,
+    )
+    compression = tifffile.COMPRESSION(first.compression).name
+    is_lossless = compression in _LOSSLESS
+    options = {
+        "photometric": tifffile.PHOTOMETRIC.RGB if turned_rgb else first.photometric,
+        "extrasamples": first.extrasamples or None,
+        "compression": first.compression if is_lossless else "ADOBE_DEFLATE",
+        "predictor": first.predictor if compression in _PREDICTABLE else None,
+        "subfiletype": first.subfiletype,
+        **_resolution(first),
+    }
+    if first.axes != "YX" or turned_rgb:
+        options["planarconfig"] = "separate" if first.axes == "SYX" else "contig"
+    # A description that counts the dimensions is wrong once these change.
+    is_stale = _is_palette(first) or (count > len(pages) and not tiff.is_imagej)
+    carried = [code for code in _TIFF_CARRIED if not (is_stale and code == _DESCRIPTION)]
+    tags = [_raw_tags(page, carried) for page in pages] + [[]] * (count - len(pages))
+    return _TiffLayout(options, tiff.byteorder, tiff.is_bigtiff, tags)
+
+
+def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
+    if 282 not in page.tags or 283 not in page.tags:
+        return {}
+    ratios = page.tags[282].value, page.tags[283].value
+    if not all(ratio[1] for ratio in ratios):
+        return {}
+    unit = page.tags[296].value if 296 in page.tags else None
+    return {"resolution": ratios, "resolutionunit": unit}
+
+
+def _raw_tags(page: tifffile.TiffPage, codes: list[int]) -> list[tuple]:
+    """Return tags as the writer takes them, values as bytes in the file's byte order."""
+    file, copies = page.parent.filehandle, []
+    for tag in page.tags:
+        if tag.code in codes:
+            file.seek(tag.valueoffset)
+            value = file.read(tag.valuebytecount)
+            copies.append((int(tag.code), int(tag.dtype), tag.count, value, False))
+    return copies
+
+
+def _write_tiff(path: Path, samples: np.ndarray, layout: _TiffLayout) -> None:
+    is_bigtiff = layout.is_bigtiff or samples.nbytes > _CLASSIC_TIFF_BYTES
+    with tifffile.TiffWriter(
+        path, bigtiff=is_bigtiff, byteorder=layout.byteorder, ome=False
+    ) as writer:
+        for page, tags in zip(samples, layout.tags, strict=True):
+            if layout.options.get("planarconfig") == "separate":
+                page = np.moveaxis(page, -1, 0)
+            elif page.shape[-1] == 1:
+                page = page[..., 0]
+            # Without metadata=None and software=False the writer adds its own description.
+            writer.write(page, **layout.options, metadata=None, software=False, extratags=tags)
+
+
+_FORMATS = {
+    "PNG": _Format((b"\x89PNG\r\n\x1a\n",), _read_png, _write_png),
+    "JPEG": _Format((b"\xff\xd8\xff",), _read_jpeg, _write_jpeg),
+    "TIFF": _Format((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _read_tiff, _write_tiff),
+    "WebP": _Format((b"RIFF",), _read_webp, _write_webp),
+}

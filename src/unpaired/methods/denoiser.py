@@ -1,0 +1,65 @@
+"""What the network denoisers share: a U-Net, one phase of Adam, and a forward pass as product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unpaired.errors import UnpairedError, suggest
+from unpaired.methods.base import Method, Observation, Phase
+from unpaired.schedules import SCHEDULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserConfig:
+    """Settings of a network denoiser. Lengths are in images seen, so batch size changes no meaning.
+
+    width: feature channels of the U-Net's encoder. learning_rate: of Adam, before the schedule.
+    beta2: Adam's second moment decay.
+    """
+
+    channels: int = 3
+    width: int = 48
+    global_residual: bool = False
+    images_seen: int = 2_000_000
+    batch_size: int = 4
+    patch_px: int = 256
+    learning_rate: float = 3e-4
+    schedule: str = "cosine_ramps"
+    beta2: float = 0.99
+
+
+class Denoiser(Method):
+    """A method whose product is one pass of its network over the noisy image."""
+
+    Config: ClassVar[type] = DenoiserConfig
+    network: torch.nn.Module
+
+    @property
+    def multiple_px(self) -> int:
+        """Sides of what the network takes are multiples of this."""
+        return self.network.multiple_px
+
+    @property
+    def margin_px(self) -> int:
+        """Context, in pixels on each side, beyond which the input cannot change the output."""
+        return self.network.margin_px
+
+    def phases(self) -> list[Phase]:
+        config = self.config
+        if config.schedule not in SCHEDULES:
+            raise UnpairedError(
+                f"unknown schedule '{config.schedule}'{suggest(config.schedule, SCHEDULES)}"
+            )
+        optimizer = torch.optim.Adam(
+            self.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), fused=True
+        )
+        return [Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])]
+
+    def restore(self, observation: Observation) -> Tensor:
+        """Return the network's output for an image whose sides are multiples of ``multiple_px``."""
+        with torch.inference_mode():
+            return self.network(observation.image)

@@ -1,0 +1,99 @@
+"""Neighbor2Neighbor (Huang et al., CVPR 2021): pairs sub-sampled from single noisy images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from unpaired.methods.base import TrainingState
+from unpaired.methods.denoiser import Denoiser, DenoiserConfig
+from unpaired.networks.unet import UNet
+
+# Pixels of a 2 x 2 cell: 0 top-left, 1 top-right, 2 bottom-left, 3 bottom-right. The ordered pairs
+# of horizontal or vertical neighbours; diagonal ones are never drawn (section 4.1, Figure 2).
+NEIGHBOR_PAIRS = ((0, 1), (1, 0), (0, 2), (2, 0), (1, 3), (3, 1), (2, 3), (3, 2))
+
+EPOCHS = 100  # The paper's length; gamma is constant within an epoch.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbor2NeighborConfig(DenoiserConfig):
+    """Paper, section 5.1. 100 epochs of the 44,328 images that the authors' selection keeps.
+
+    gamma: final weight of the regularizer. The paper says it grows, the authors' code that it grows
+    linearly by epoch from gamma / 100 to gamma.
+    """
+
+    gamma: float = 2.0
+    images_seen: int = EPOCHS * 44_328
+    schedule: str = "halve_every_fifth"
+    beta2: float = 0.999
+
+
+def draw_neighbor_pairs(image: Tensor, generators: list[Generator]) -> tuple[Tensor, Tensor]:
+    """Draw for every 2 x 2 cell which two neighbours go to the two sub-images (section 4.1).
+
+    image: B x C x H x W, H and W even; one generator per image. Returns two B x (H/2 * W/2) index
+    tensors into the flattened H x W plane. One draw serves all channels.
+    """
+    height, width = image.shape[-2:]
+    device = image.device
+    cells = torch.stack(
+        [
+            torch.randint(len(NEIGHBOR_PAIRS), (height // 2, width // 2), generator=g, device=device)
+            for g in generators
+        ]
+    )
+    row_offset = torch.tensor(NEIGHBOR_PAIRS, device=device) // 2
+    column_offset = torch.tensor(NEIGHBOR_PAIRS, device=device) % 2
+    offsets = row_offset * width + column_offset
+    rows = torch.arange(0, height, 2, device=device)[:, None] * width
+    corners = rows + torch.arange(0, width, 2, device=device)
+    first, second = (corners + offsets[:, side][cells] for side in (0, 1))
+    return first.flatten(1), second.flatten(1)
+
+
+def subsample(image: Tensor, indices: Tensor) -> Tensor:
+    """Gather one pixel per cell: B x C x H x W and B x (H/2 * W/2) -> B x C x H/2 x W/2."""
+    batch, channels, height, width = image.shape
+    index = indices[:, None].expand(batch, channels, -1)
+    picked = image.flatten(2).gather(2, index)
+    return picked.view(batch, channels, height // 2, width // 2)
+
+
+class Neighbor2Neighbor(Denoiser):
+    """Reconstruction plus gamma times the regularizer (Equation 7, both as means)."""
+
+    Config: ClassVar[type] = Neighbor2NeighborConfig
+    config: Neighbor2NeighborConfig
+    sees: ClassVar[tuple[str, ...]] = ("noisy",)
+
+    def __init__(self, config: Neighbor2NeighborConfig) -> None:
+        super().__init__(config)
+        self.network = UNet(
+            config.channels,
+            config.channels,
+            width=config.width,
+            global_residual=config.global_residual,
+        )
+
+    def gamma_at(self, fraction: float) -> float:
+        """Weight of the regularizer when ``fraction`` of training is done."""
+        epoch = min(int(fraction * EPOCHS) + 1, EPOCHS)
+        return self.config.gamma * epoch / EPOCHS
+
+    def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
+        noisy = batch["noisy"]
+        generators = state.generators(batch["sample"], "neighbor_pairs")
+        first, second = draw_neighbor_pairs(noisy, generators)
+        with torch.no_grad():
+            restored = self.network(noisy)
+        gap = subsample(restored, first) - subsample(restored, second)
+        difference = self.network(subsample(noisy, first)) - subsample(noisy, second)
+        reconstruction = difference.square().mean()
+        regularizer = (difference - gap).square().mean()
+        loss = reconstruction + self.gamma_at(state.fraction) * regularizer
+        return {"loss": loss, "reconstruction": reconstruction, "regularizer": regularizer}

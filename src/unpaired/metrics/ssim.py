@@ -1,0 +1,44 @@
+"""Structural similarity (Wang et al. 2004) as Neighbor2Neighbor's evaluation computes it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import correlate1d
+
+from unpaired.errors import UnpairedError
+from unpaired.metrics.psnr import check_pair
+
+WINDOW_PX = 11
+WINDOW_STD_PX = 1.5
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+def _gaussian_window() -> np.ndarray:
+    offsets = np.arange(WINDOW_PX) - WINDOW_PX // 2
+    window = np.exp(-(offsets**2) / (2 * WINDOW_STD_PX**2))
+    return window / window.sum()
+
+
+def ssim(reference: np.ndarray, image: np.ndarray) -> float:
+    """Return the mean SSIM of two uint8 H x W x C images.
+
+    11x11 Gaussian window of standard deviation 1.5, only where it fits (5 pixels cut on each side),
+    population covariance, dynamic range 255, per channel and averaged.
+    """
+    check_pair(reference, image)
+    if min(reference.shape[:2]) < WINDOW_PX:
+        raise UnpairedError(f"SSIM needs at least {WINDOW_PX} pixels a side, not {reference.shape}")
+    x, y = reference.astype(np.float64), image.astype(np.float64)
+    mean_x, mean_y = _local_mean(x), _local_mean(y)
+    variance_x = _local_mean(x * x) - mean_x**2
+    variance_y = _local_mean(y * y) - mean_y**2
+    covariance = _local_mean(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
+    structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
+    return float(np.mean(luminance * structure))
+
+
+def _local_mean(array: np.ndarray) -> np.ndarray:
+    window, cut = _gaussian_window(), WINDOW_PX // 2
+    smoothed = correlate1d(correlate1d(array, window, axis=0), window, axis=1)
+    return smoothed[cut:-cut, cut:-cut]

@@ -1,0 +1,189 @@
+"""The container that all training and test pictures go through: one HDF5 file per data set.
+
+A pack holds records of one or more aligned arrays (``image``; later pairs and triplets), of any
+size, lossless. Each array is its own HDF5 dataset, chunked in tiles so that a random crop reads
+little more than itself. Columns of metadata (name, scene, digests) are arrays as long as the pack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from unpaired.errors import UnpairedError, list_some
+from unpaired.files import atomic_path
+from unpaired.progress import Progress
+
+SCHEMA = "unpaired-pack"
+SCHEMA_VERSION = 1
+CHUNK_PX = 256
+COLUMNS = ("name", "scene", "sha256_file", "sha256_pixels")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry of a pack.
+
+    arrays: field name -> array H x W x C (uint8, uint16 or float32). scene: records of one scene
+    must never be split between training and test. sha256_file: digest of the file it came from.
+    """
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    scene: str
+    sha256_file: str = ""
+    sha256_pixels: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256()
+        for key in sorted(self.arrays):
+            array = np.ascontiguousarray(self.arrays[key])
+            digest.update(f"{key}:{array.dtype}:{array.shape}".encode())
+            digest.update(array)
+        object.__setattr__(self, "sha256_pixels", digest.hexdigest())
+
+
+def _tiles(length_px: int) -> int:
+    """Return a chunk side of at most CHUNK_PX that divides ``length_px`` with little waste."""
+    return math.ceil(length_px / math.ceil(length_px / CHUNK_PX))
+
+
+def write_pack(
+    path: Path,
+    records: Iterable[Record],
+    *,
+    source: str,
+    value_range: tuple[float, float],
+    colour_space: str,
+    settings: dict[str, Any],
+    total: int | None = None,
+) -> int:
+    """Stream records into a pack at ``path`` and return their number; memory holds one record.
+
+    value_range: nominal range of the stored values. Written aside and renamed: a failure leaves any
+    previous file intact. Raises UnpairedError if there are no records or the disk is full.
+    """
+    columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
+    with atomic_path(path) as aside, Progress(f"pack {source}", total) as progress:
+        with h5py.File(aside, "w", libver="latest") as pack:
+            for record in records:
+                _append(pack, record, len(columns["name"]))
+                for column in COLUMNS:
+                    columns[column].append(getattr(record, column))
+                progress.advance()
+            if not columns["name"]:
+                raise UnpairedError(f"data set '{source}' holds no usable picture: nothing to pack")
+            for column, values in columns.items():
+                pack.create_dataset(f"columns/{column}", data=values, dtype=h5py.string_dtype())
+            pack.attrs["schema"] = SCHEMA
+            pack.attrs["schema_version"] = SCHEMA_VERSION
+            pack.attrs["source"] = source
+            pack.attrs["value_range"] = value_range
+            pack.attrs["colour_space"] = colour_space
+            pack.attrs["settings"] = json.dumps(settings, sort_keys=True)
+        return len(columns["name"])
+
+
+def _append(pack: h5py.File, record: Record, index: int) -> None:
+    for key, array in record.arrays.items():
+        chunks = (_tiles(array.shape[0]), _tiles(array.shape[1]), *array.shape[2:])
+        pack.create_dataset(f"{key}/{index:08d}", data=array, chunks=chunks)
+
+
+class Pack:
+    """A pack opened for reading. Safe to send to worker processes: each opens the file anew."""
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path``; raises UnpairedError if it is missing, truncated, foreign or too new."""
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        file = self._open()
+        self.source = str(file.attrs["source"])
+        self.value_range = tuple(float(value) for value in file.attrs["value_range"])
+        self.settings = json.loads(file.attrs["settings"])
+        self.columns = {
+            column: [value.decode() for value in file[f"columns/{column}"][:]] for column in COLUMNS
+        }
+        self.fields = tuple(key for key in file if key != "columns")
+
+    def _open(self) -> h5py.File:
+        if self._file is None:
+            try:
+                file = h5py.File(self.path, "r")
+            except FileNotFoundError:
+                raise UnpairedError(f"{self.path}: no such pack; run its pack rule first") from None
+            except OSError as error:
+                raise UnpairedError(
+                    f"{self.path}: not a readable HDF5 pack (truncated or foreign): {error}; "
+                    "delete it and run again"
+                ) from error
+            self._check(file)
+            self._file = file
+        return self._file
+
+    def _check(self, file: h5py.File) -> None:
+        if file.attrs.get("schema") != SCHEMA:
+            raise UnpairedError(f"{self.path}: an HDF5 file, but not a pack of this project")
+        version = int(file.attrs["schema_version"])
+        if version != SCHEMA_VERSION:
+            raise UnpairedError(
+                f"{self.path}: pack schema {version}, this version reads {SCHEMA_VERSION}; "
+                "delete it and run again"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None}
+
+    def __len__(self) -> int:
+        return len(self.columns["name"])
+
+    def shape(self, index: int, key: str = "image") -> tuple[int, ...]:
+        """Return the shape H x W x C of a record's array."""
+        return self._open()[f"{key}/{index:08d}"].shape
+
+    def read(
+        self, index: int, key: str = "image", rows: slice = slice(None), columns: slice = slice(None)
+    ) -> np.ndarray:
+        """Return a record's array, or the crop ``[rows, columns]`` of it, in stored values."""
+        try:
+            return self._open()[f"{key}/{index:08d}"][rows, columns]
+        except OSError as error:
+            raise UnpairedError(
+                f"{self.path}: record {index} cannot be read ({error}); delete it and run again"
+            ) from error
+
+    def read_unit(
+        self, index: int, key: str = "image", rows: slice = slice(None), columns: slice = slice(None)
+    ) -> np.ndarray:
+        """Like :meth:`read`, as float32 with the pack's range mapped to [0, 1]."""
+        low, high = self.value_range
+        stored = self.read(index, key, rows, columns).astype(np.float32)
+        return (stored - np.float32(low)) / np.float32(high - low)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+
+def check_disjoint(train: Pack, test: Pack) -> None:
+    """Raise UnpairedError if a test record is also a training record, by scene or by pixels."""
+    for column, what in (("sha256_pixels", "the same pixels"), ("scene", "the same scene")):
+        seen = dict(zip(train.columns[column], train.columns["name"], strict=True))
+        shared = [
+            f"{name} = {seen[value]}"
+            for name, value in zip(test.columns["name"], test.columns[column], strict=True)
+            if value in seen
+        ]
+        if shared:
+            raise UnpairedError(
+                f"test set '{test.source}' and training set '{train.source}' hold {what}: "
+                f"{list_some(shared)}; remove them from one of the two"
+            )
+

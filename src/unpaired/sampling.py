@@ -1,0 +1,110 @@
+"""Training samples: random crops of a pack, with the noise that a method is allowed to see.
+
+Sample k of a run is a pure function of (seed, k). Order, crop and noise are therefore the same for
+any batch size, number of workers or processes, and after any restart.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unpaired.corruptions.noise import Noise
+from unpaired.errors import UnpairedError, list_some
+from unpaired.packs import Pack
+from unpaired.randomness import numpy_generator
+
+CACHE_BYTES = 512 * 2**20
+
+NoiseDraw = Literal["fresh", "fixed"]
+
+
+class CropSamples(Dataset):
+    """``self[k]`` -> {"noisy": C x P x P, ..., "sample": k}, holding the keys in ``sees`` and no more.
+
+    noise: None when the pack itself is noisy (then only "noisy" can be seen).
+    noise_draw: "fresh" draws the noise anew for every sample, as the authors of Neighbor2Neighbor
+    do: a network then sees many noisy views of one scene. "fixed" draws one noisy image per scene,
+    once and for all, which is what a person with single noisy pictures has.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        sees: tuple[str, ...],
+        patch_px: int,
+        seed: int,
+        noise: Noise | None,
+        noise_draw: NoiseDraw = "fresh",
+    ) -> None:
+        if noise is None and sees != ("noisy",):
+            raise UnpairedError(
+                f"pack {pack.path} holds noisy pictures only; this method needs {', '.join(sees)}"
+            )
+        self.pack, self.sees, self.patch_px, self.seed = pack, sees, patch_px, seed
+        self.noise, self.noise_draw = noise, noise_draw
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+        self._cache: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
+        self._refuse_small_images()
+
+    def _refuse_small_images(self) -> None:
+        small = [
+            f"{self.pack.columns['name'][index]} ({shape[1]}x{shape[0]})"
+            for index in self.pack
+            if min((shape := self.pack.shape(index))[:2]) < self.patch_px
+        ]
+        if small:
+            raise UnpairedError(
+                f"data set '{self.pack.source}': pictures smaller than the {self.patch_px}-pixel "
+                f"training patch: {list_some(small)}; remove them or lower training.patch_px"
+            )
+
+    def image_of(self, sample: int) -> int:
+        """Return which record sample ``sample`` is cropped from: every epoch is a new shuffle."""
+        epoch, position = divmod(sample, len(self.pack))
+        if self._order[0] != epoch:
+            rng = numpy_generator(self.seed, "epoch", epoch)
+            self._order = (epoch, rng.permutation(len(self.pack)))
+        return int(self._order[1][position])
+
+    def __getitem__(self, sample: int) -> dict[str, Tensor | int]:
+        index = self.image_of(sample)
+        rng = numpy_generator(self.seed, "sample", sample)
+        height, width = self.pack.shape(index)[:2]
+        top, left = (int(rng.integers(0, side - self.patch_px + 1)) for side in (height, width))
+        rows, columns = slice(top, top + self.patch_px), slice(left, left + self.patch_px)
+        views = {key: self._view(key, index, sample, rows, columns) for key in self.sees}
+        tensors = {key: torch.from_numpy(view).permute(2, 0, 1) for key, view in views.items()}
+        return tensors | {"sample": sample}
+
+    def _view(self, key: str, index: int, sample: int, rows: slice, columns: slice) -> np.ndarray:
+        if key == "clean" or self.noise is None:
+            return self.pack.read_unit(index, rows=rows, columns=columns)
+        if self.noise_draw == "fixed":
+            return np.ascontiguousarray(self._fixed_noisy(key, index)[rows, columns])
+        clean = self.pack.read_unit(index, rows=rows, columns=columns)
+        return self._corrupt(clean, numpy_generator(self.seed, "fresh", key, sample))
+
+    def _corrupt(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.noise.apply(clean, self.noise.draw_level(rng), rng)
+
+    def _fixed_noisy(self, key: str, index: int) -> np.ndarray:
+        """Return the one noisy version of a whole image; the most recent ones are kept in memory."""
+        slot = (index, key)
+        if slot not in self._cache:
+            rng = numpy_generator(self.seed, "fixed", key, self.pack.columns["name"][index])
+            noisy = self._corrupt(self.pack.read_unit(index), rng)
+            while self._cache and self._cached_bytes() + noisy.nbytes > CACHE_BYTES:
+                self._cache.popitem(last=False)
+            self._cache[slot] = noisy
+        self._cache.move_to_end(slot)
+        return self._cache[slot]
+
+    def _cached_bytes(self) -> int:
+        return sum(array.nbytes for array in self._cache.values())

@@ -1,0 +1,42 @@
+"""Learning-rate schedules as factors of the fraction of training done.
+
+A paper gives its schedule in epochs or images; written by fraction, it ends where the paper's ended
+whatever the length of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+
+def halve_every_fifth(fraction: float) -> float:
+    """Neighbor2Neighbor: 100 epochs, halved every 20 (section 5.1).
+
+    The authors' milestones are 19, 39, 59, 79 finished epochs.
+    """
+    return 0.5 ** sum(fraction >= epochs_done / 100 for epochs_done in (19, 39, 59, 79))
+
+
+def cosine_ramps(fraction: float) -> float:
+    """Laine et al. 2019: cosine ramp-up over the first 10 %, squared-cosine down over the last 30 %."""
+    factor = 1.0
+    if fraction < 0.1:
+        factor *= 0.5 - 0.5 * math.cos(math.pi * fraction / 0.1)
+    if fraction > 0.7:
+        factor *= (0.5 + 0.5 * math.cos(math.pi * (fraction - 0.7) / 0.3)) ** 2
+    return factor
+
+
+def warmup_cosine(fraction: float) -> float:
+    """For short runs: linear warm-up over the first 5 %, then cosine to zero."""
+    if fraction < 0.05:
+        return fraction / 0.05
+    return 0.5 + 0.5 * math.cos(math.pi * (fraction - 0.05) / 0.95)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "halve_every_fifth": halve_every_fifth,
+    "cosine_ramps": cosine_ramps,
+    "warmup_cosine": warmup_cosine,
+}

@@ -1,0 +1,182 @@
+"""Typed settings. This module and what it imports never load torch: Snakemake parses it often."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from unpaired.errors import UnpairedError, suggest
+
+
+def _as_list(value: object) -> object:
+    """Accept ``a,b`` or a single value where a list is meant, as typed after ``--config``."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.strip("[]").split(",") if item.strip()]
+    return [value] if isinstance(value, int) else value
+
+
+def _unique(values: list | None) -> list | None:
+    if values is not None and len(set(values)) != len(values):
+        raise ValueError("holds the same entry twice")
+    return values
+
+
+Names = Annotated[list[str], BeforeValidator(_as_list), pydantic.AfterValidator(_unique)]
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    BeforeValidator(_as_list),
+    pydantic.AfterValidator(_unique),
+    Field(min_length=1),
+]
+
+
+class Typed(BaseModel):
+    """Unknown keys are errors, values are checked, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(Typed):
+    """How long and how models are trained. ``null`` means: the method's own value, the paper's."""
+
+    images_seen: int | None = Field(None, gt=0, description="Length of a training, in images.")
+    batch_size: int | None = Field(None, gt=0, description="Images per optimizer step.")
+    patch_px: int | None = Field(None, gt=0, multiple_of=64, description="Side of a crop, pixels.")
+    learning_rate: float | None = Field(None, gt=0, description="Of the optimizer at its peak.")
+    schedule: Literal["halve_every_fifth", "cosine_ramps", "warmup_cosine"] | None = Field(
+        None, description="Learning rate over the fraction of training done."
+    )
+    beta2: float | None = Field(None, gt=0, lt=1, description="Adam's second-moment decay.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 where the processor has it, else fp32."
+    )
+    threads: int = Field(1, gt=0, description="CPU threads of one training; part of the result.")
+    workers: int = Field(0, ge=0, description="Processes that prepare batches; 0: in line.")
+    checkpoint_seconds: float = Field(60, gt=0, description="Seconds between two checkpoints.")
+
+
+class Network(Typed):
+    """Size of the networks. ``null`` means: the method's own value, the paper's."""
+
+    width: int | None = Field(None, gt=0, description="Feature channels.")
+    global_residual: bool | None = Field(
+        None, description="Let the network predict a correction of its input."
+    )
+
+
+class Evaluation(Typed):
+    """How models are scored."""
+
+    crop_px: int | None = Field(
+        None, gt=0, description="Score centre crops of this side; null: whole images."
+    )
+    repeats: int | None = Field(
+        None, gt=0, description="Noise draws per image; null: the paper's number for the test set."
+    )
+
+
+class Settings(Typed):
+    """Everything a run can be told; see config/README.md for what each key changes."""
+
+    scale: Literal["demo", "smoke", "paper"] = Field("demo", description="Label of the results.")
+    data_root: str | None = Field(None, description="Folder that holds the data sets' folders.")
+    folders: dict[str, str] = Field({}, description="Own data sets: name -> folder of pictures.")
+    train_set: str = Field("embedded_train", description="What models are trained on.")
+    methods: Names | None = Field(None, description="Rows to run; null: all of a table.")
+    testsets: Names | None = Field(None, description="Test sets to run; null: all of a table.")
+    noises: Names | None = Field(None, description="Noises to run; null: all of a table.")
+    seeds: Seeds = Field([1], description="One model is trained per seed.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
+    work_root: str = Field("results/work", description="Folder of checkpoints in progress.")
+    training: Training = Training()
+    network: Network = Network()
+    evaluation: Evaluation = Evaluation()
+
+
+class Row(Typed):
+    """One row of a table: a method with its options. A bare name means the method of that name."""
+
+    name: str
+    method: str
+    noise_draw: Literal["fresh", "fixed"] = "fresh"
+    noises: list[str] | None = None
+    options: dict[str, Any] = {}
+    note: str = ""
+
+
+class Table(Typed):
+    """A table of a paper: which rows, noises and test sets, and where the printed values are."""
+
+    number: int = Field(gt=0)
+    title: str
+    paper: str
+    paper_numbers: str
+    noises: list[str]
+    testsets: list[str]
+    rows: list[Row]
+    pictures: bool = False
+
+    @pydantic.field_validator("rows", mode="before")
+    @classmethod
+    def _expand_rows(cls, rows: object) -> object:
+        if not isinstance(rows, list):
+            return rows
+        return [_expand_row(row) for row in rows]
+
+
+def _expand_row(row: object) -> object:
+    if isinstance(row, str):
+        return {"name": row, "method": row}
+    if isinstance(row, dict) and len(row) == 1:
+        ((name, details),) = row.items()
+        return {"name": name, "method": name} | (details or {})
+    return row
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys: equal values always have equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def parse_settings(config: dict[str, Any]) -> Settings:
+    """Check a configuration; raises UnpairedError naming every bad key, in one line."""
+    return _validate(Settings, dict(config), "config")
+
+
+def load_table(path: Path) -> Table:
+    """Read a table's YAML; raises UnpairedError if it is missing or wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UnpairedError(f"{path}: not a readable table: {' '.join(str(error).split())}") from None
+    return _validate(Table, content, str(path))
+
+
+def parse_table(content: dict[str, Any]) -> Table:
+    """Check a table given as plain data (what ``Table.model_dump`` returns)."""
+    return _validate(Table, content, "table")
+
+
+def _validate(model: type[Typed], content: object, where: str):
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        told = [_tell(model, problem) for problem in error.errors()]
+        raise UnpairedError(f"{where}: {'; '.join(told)}") from None
+
+
+def _tell(model: type[Typed], problem: Any) -> str:
+    location = problem["loc"]
+    name = ".".join(str(part) for part in location)
+    if problem["type"] != "extra_forbidden":
+        return f"{name}: {problem['msg']} (got {problem['input']!r})"
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation if isinstance(part, str) else None
+        if isinstance(annotation, type) and issubclass(annotation, Typed):
+            model = annotation
+    return f"unknown key '{name}'{suggest(str(location[-1]), model.model_fields)}"

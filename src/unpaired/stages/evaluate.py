@@ -1,0 +1,72 @@
+"""Model + test pack -> scores, and a restored example picture."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from unpaired.corruptions.noise import get_noise
+from unpaired.devices import choose_device
+from unpaired.evaluation import compare
+from unpaired.files import atomic_path
+from unpaired.methods import create
+from unpaired.packs import Pack
+from unpaired.stages import json_argument, run
+from unpaired.weights import load_model
+
+
+def main(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    if arguments.model:
+        restorer = load_model(arguments.model, device)[1]
+    else:
+        restorer = create(arguments.spec["method"], **arguments.spec["overrides"])
+    comparisons = compare(
+        restorer,
+        Pack(arguments.pack),
+        get_noise(arguments.noise),
+        repeats=arguments.repeats,
+        crop_px=arguments.crop_px,
+        device=device,
+    )
+    rows, example = [], None
+    for comparison in comparisons:
+        rows.append(comparison.row())
+        if example is None:
+            example = np.concatenate((comparison.noisy, comparison.restored, comparison.clean), 1)
+    with atomic_path(arguments.example) as aside:
+        Image.fromarray(example).save(aside)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic_path(arguments.output) as aside:
+        aside.write_text(text.getvalue())
+    gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
+    print(f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="weights; none for a method that needs no training")
+    parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--noise", required=True)
+    parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--crop-px", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", type=Path, required=True, help="scores to write (CSV)")
+    parser.add_argument("--example", type=Path, required=True, help="noisy | restored | clean (PNG)")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())

@@ -1,0 +1,38 @@
+"""Source pictures -> pack."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from unpaired.datasets import get_dataset, open_reader
+from unpaired.packs import write_pack
+from unpaired.settings import parse_settings
+from unpaired.stages import run
+
+
+def main(arguments: argparse.Namespace) -> None:
+    folders = {arguments.dataset: str(arguments.folder)} if arguments.own else {}
+    dataset = get_dataset(arguments.dataset, parse_settings({"folders": folders}))
+    count = write_pack(
+        arguments.output,
+        open_reader(dataset)(arguments.folder),
+        source=dataset.name,
+        value_range=(0, 255),
+        colour_space="sRGB",
+        settings={"dataset": dataset.name, "reader": dataset.reader},
+    )
+    print(f"{arguments.output}: {count} pictures")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--folder", type=Path, help="where the pictures lie, unless embedded")
+    parser.add_argument("--own", action="store_true", help="a folder of the user's, not a listed set")
+    parser.add_argument("--output", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())

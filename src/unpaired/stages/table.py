@@ -1,0 +1,48 @@
+"""Scores + printed values -> table (CSV, Markdown) and its costs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from unpaired.files import atomic_path
+from unpaired.plan import plan_table
+from unpaired.settings import parse_settings, parse_table
+from unpaired.stages import json_argument, run
+from unpaired.tables import (
+    build_lines,
+    costs_as_csv,
+    lines_as_csv,
+    lines_as_markdown,
+    read_paper_numbers,
+)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    plan = plan_table(parse_table(arguments.table), parse_settings(arguments.settings))
+    root = Path()
+    lines = build_lines(plan, read_paper_numbers(arguments.paper_numbers), root)
+    markdown = lines_as_markdown(plan, lines)
+    for path, text in (
+        (arguments.output, lines_as_csv(lines)),
+        (arguments.markdown, markdown),
+        (arguments.costs, costs_as_csv(plan, root)),
+    ):
+        with atomic_path(path) as aside:
+            aside.write_text(text)
+    print(markdown)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", type=json_argument, required=True, help="the table, as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="settings, as JSON")
+    parser.add_argument("--paper-numbers", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--costs", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())

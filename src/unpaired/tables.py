@@ -1,0 +1,311 @@
+"""Score files + printed values -> a table that puts our number beside the paper's.
+
+A cell is filled by score files and by nothing else; the paper's value has a column of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from unpaired.datasets import get_dataset
+from unpaired.errors import UnpairedError
+from unpaired.plan import Cell, Score, TablePlan
+
+METRICS = ("psnr_db", "ssim")
+DECIMALS = {"psnr_db": 2, "ssim": 3}
+GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
+IMAGES_FOR_INTERVAL = 10
+CONFIDENCE = 0.95
+
+OK, UNDERTRAINED, NOT_RUN, DATA_ABSENT = "ok", "undertrained", "not run", "data absent"
+
+PaperKey = tuple[str, str, str, str]  # setting, method, dataset, metric
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number of a table. ``value`` is ours, ``paper_value`` the printed one; either may lack.
+
+    ci_low, ci_high: 95 % interval of the mean over images, from 10 images on. delta: ours minus the
+    paper's, only where data set and scoring protocol are the paper's.
+    """
+
+    table: int
+    setting: str
+    method: str
+    dataset: str
+    metric: str
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n_images: int | None = None
+    repeats: int | None = None
+    seeds: str = ""
+    paper_value: float | None = None
+    delta: float | None = None
+    scale: str = ""
+    status: str = NOT_RUN
+
+
+def read_paper_numbers(path: Path) -> dict[PaperKey, float]:
+    """Read the printed values; raises UnpairedError for a missing column."""
+    needed = {"setting", "method", "dataset", "metric", "value"}
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not needed <= set(reader.fieldnames or ()):
+            raise UnpairedError(f"{path}: columns {', '.join(sorted(needed))} are needed")
+        return {
+            (row["setting"], row["method"], row["dataset"], row["metric"]): float(row["value"])
+            for row in reader
+        }
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """Read one score file; raises UnpairedError if it is missing or empty."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise UnpairedError(f"{path}: no such score file; run its evaluate rule first") from None
+    if not rows:
+        raise UnpairedError(f"{path}: holds no scores; delete it and run again")
+    return rows
+
+
+def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> list[Line]:
+    """Return every number of the table in the paper's order; ``root`` holds ``results/``."""
+    planned = {(cell.noise, cell.row.name, cell.testset): cell for cell in plan.cells}
+    testsets = list(dict.fromkeys(cell.testset for cell in plan.cells))
+    lines: list[Line] = []
+    for noise in plan.noises:
+        for method in row_order(plan, paper, noise):
+            for testset in testsets:
+                cell = planned.get((noise, method, testset))
+                lines += _cell_lines(plan, cell, (noise, method, testset), paper, root)
+    return lines
+
+
+def row_order(plan: TablePlan, paper: dict[PaperKey, float], noise: str) -> list[str]:
+    """Return the paper's order of methods; rows of ours alone follow the row they are listed after.
+
+    A part of a table shows the rows that were asked for and no others.
+    """
+    ours = list(dict.fromkeys(cell.row.name for cell in plan.cells if cell.noise == noise))
+    if plan.is_part:
+        return ours
+    order = list(dict.fromkeys(key[1] for key in paper if key[0] == noise))
+    for position, name in enumerate(ours):
+        if name not in order:
+            before = ours[position - 1] if position else None
+            order.insert(order.index(before) + 1 if before else 0, name)
+    return order
+
+
+def _cell_lines(
+    plan: TablePlan,
+    cell: Cell | None,
+    key: tuple[str, str, str],
+    paper: dict[PaperKey, float],
+    root: Path,
+) -> list[Line]:
+    """Return one line per metric; none if neither we nor the paper have anything to say."""
+    printed = [paper.get((*key, metric)) for metric in METRICS]
+    if cell is None and printed == [None] * len(METRICS):
+        return []
+    measured = _measure(cell, root) if cell and cell.scores else None
+    return [
+        _line(plan, cell, key, metric, measured, paper_value)
+        for metric, paper_value in zip(METRICS, printed, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Per-image means over repeats and seeds, by metric, and the mean gain over the input."""
+
+    per_image: dict[str, np.ndarray]
+    gain_db: float
+
+
+def _measure(cell: Cell, root: Path) -> _Measured:
+    rows = [row for score in cell.scores for row in read_scores(root / f"{score.stem}.csv")]
+    images = list(dict.fromkeys(row["image"] for row in rows))
+    per_image = {
+        metric: np.array(
+            [np.mean([float(row[metric]) for row in rows if row["image"] == image]) for image in images]
+        )
+        for metric in METRICS
+    }
+    gain = np.mean([float(row["psnr_db"]) - float(row["noisy_psnr_db"]) for row in rows])
+    return _Measured(per_image, float(gain))
+
+
+def _line(
+    plan: TablePlan,
+    cell: Cell | None,
+    key: tuple[str, str, str],
+    metric: str,
+    measured: _Measured | None,
+    paper_value: float | None,
+) -> Line:
+    line = Line(plan.table.number, *key, metric, paper_value=paper_value)
+    if measured is None:
+        status = DATA_ABSENT if cell is not None else NOT_RUN
+        return Line(**{**asdict(line), "status": status})
+    values = measured.per_image[metric]
+    value, protocol = float(values.mean()), cell.scores[0].protocol
+    low, high = interval(values)
+    comparable = paper_value is not None and protocol.is_papers
+    seeds = [score.model.spec["seed"] for score in cell.scores if score.model.is_trained]
+    filled = {
+        "value": value,
+        "ci_low": low,
+        "ci_high": high,
+        "n_images": len(values),
+        "repeats": protocol.repeats,
+        "seeds": " ".join(map(str, seeds)),
+        "delta": value - paper_value if comparable else None,
+        "scale": plan.settings.scale,
+        "status": OK if measured.gain_db >= GAIN_MIN_DB else UNDERTRAINED,
+    }
+    return Line(**{**asdict(line), **filled})
+
+
+def interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Return Student's 95 % interval of the mean; (None, None) for fewer than 10 values."""
+    n = len(values)
+    if n < IMAGES_FOR_INTERVAL:
+        return None, None
+    half = student_t.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def lines_as_csv(lines: Iterable[Line]) -> str:
+    """Return the tidy table: one row per number, empty where there is none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Line))
+    for line in lines:
+        writer.writerow(_plain(value, line.metric) for value in asdict(line).values())
+    return text.getvalue()
+
+
+def _plain(value: object, metric: str) -> object:
+    if value is None:
+        return ""
+    return f"{value:.{DECIMALS[metric] + 2}f}" if isinstance(value, float) else value
+
+
+def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
+    """Return the table laid out as the paper prints it, with its deviations listed below."""
+    cells = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
+    rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
+    columns = _columns(plan, lines)
+    header = ["noise", "method", *(title for title, _, _ in columns)]
+    body, last_noise = [], None
+    for noise, method in rows:
+        texts = [_cell_text(cells, (noise, method, testset), own) for _, testset, own in columns]
+        body.append(["" if noise == last_noise else noise, method, *texts])
+        last_noise = noise
+    notes = [f"{row.name}: {row.note}" for row in plan.table.rows if row.note]
+    sections = [
+        f"# Table {plan.table.number}: {plan.table.title}",
+        f"{plan.table.paper}. Cells are PSNR (dB) / SSIM.",
+        align_markdown([header, *body]),
+        "\n".join(f"- {item}" for item in [*deviations(plan), *notes]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
+    """Return (title, test set, ours or the paper's); the paper's only where it printed something."""
+    columns = []
+    for testset in dict.fromkeys(line.dataset for line in lines):
+        title = get_dataset(testset, plan.settings).title
+        columns.append((f"{title}: ours", testset, True))
+        if any(line.paper_value is not None for line in lines if line.dataset == testset):
+            columns.append((f"{title}: paper", testset, False))
+    return columns
+
+
+def _cell_text(
+    cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool
+) -> str:
+    pair = [cells.get((*key, metric)) for metric in METRICS]
+    if any(line is None for line in pair):
+        return ""
+    values = [line.value if own else line.paper_value for line in pair]
+    if any(value is None for value in values):
+        return pair[0].status if own else ""
+    numbers = zip(values, METRICS, strict=True)
+    text = "/".join(f"{value:.{DECIMALS[metric]}f}" for value, metric in numbers)
+    return f"{text} ({UNDERTRAINED})" if own and pair[0].status == UNDERTRAINED else text
+
+
+def align_markdown(rows: list[list[str]]) -> str:
+    """Return a Markdown table whose columns also line up in a terminal; the first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    texts = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([texts[0], rule, *texts[1:]])
+
+
+def deviations(plan: TablePlan) -> list[str]:
+    """Say how this run differs from the paper's, from the settings themselves."""
+    settings, said = plan.settings, []
+    changed = {
+        f"{section}.{key}": value
+        for section in ("training", "network")
+        for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
+        if key not in ("threads", "workers", "checkpoint_seconds", "precision")
+    }
+    if changed:
+        listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
+        said.append(f"Training differs from the papers': {listed}.")
+    if settings.train_set != "imagenet_val":
+        said.append(f"Trained on '{settings.train_set}' instead of ImageNet's validation images.")
+    if settings.evaluation.crop_px:
+        said.append(f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images.")
+    if settings.evaluation.repeats:
+        said.append(f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number.")
+    return said
+
+
+def costs_as_csv(plan: TablePlan, root: Path) -> str:
+    """Return what each model cost to train and costs to use, from the records of the runs."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
+    writer.writerow(
+        ["row", "noise", "model", "seed", *(f"train_{key}" for key in about), "restore_seconds_per_mpix"]
+    )
+    by_model: dict[tuple[str, str, str], list[Score]] = {}
+    for cell in plan.cells:
+        for score in cell.scores:
+            by_model.setdefault((cell.row.name, cell.noise, score.model.id), []).append(score)
+    for (row, noise, identity), scores in by_model.items():
+        model = scores[0].model
+        record = {}
+        if model.is_trained:
+            record = json.loads((root / f"results/models/{identity}/model.json").read_text())
+        seconds = [
+            float(line["seconds_per_mpix"])
+            for score in scores
+            for line in read_scores(root / f"{score.stem}.csv")
+        ]
+        seed = model.spec.get("seed", "")
+        cost = [record.get(key, "") for key in about]
+        writer.writerow([row, noise, identity, seed, *cost, f"{np.mean(seconds):.3f}"])
+    return text.getvalue()

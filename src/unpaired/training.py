@@ -1,0 +1,354 @@
+"""The one training loop: phases, steps, checkpoints, resume.
+
+Nothing random is carried from step to step (see randomness.py), so a checkpoint is weights,
+optimizer state and a position, and a resumed run equals an uninterrupted one bit for bit on CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from unpaired.devices import choose_device, choose_precision, describe
+from unpaired.errors import UnpairedError
+from unpaired.files import atomic_path
+from unpaired.methods.base import Method, Phase, TrainingState
+from unpaired.progress import Progress
+from unpaired.randomness import seed_for
+
+HISTORY_ROWS = 200
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+
+class Interrupted(UnpairedError):
+    """Training was asked to stop; its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where and how often to save progress.
+
+    stamp: what the progress belongs to (settings, code, versions); another stamp starts afresh.
+    """
+
+    folder: Path
+    stamp: dict[str, Any]
+    every_seconds: float = 60.0
+
+    @property
+    def path(self) -> Path:
+        return self.folder / CHECKPOINT_NAME
+
+
+@dataclass
+class Result:
+    """What a training leaves besides the weights in the method.
+
+    history: rows of phase, step, images_seen and the mean of every logged scalar since the last row.
+    seconds: spent in the training loop, over all restarts.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    images_seen: int = 0
+    seconds: float = 0.0
+    precision: str = ""
+    device: str = ""
+
+
+def train(
+    method: Method,
+    samples: Any,
+    *,
+    seed: int,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int = 0,
+    checkpointing: Checkpointing | None = None,
+) -> Result:
+    """Train ``method`` in place on ``samples`` (``samples[k]`` is the k-th sample of the run).
+
+    Weights must already be initialized. Raises UnpairedError if the loss stops being finite or the
+    device is not there; Interrupted after SIGTERM or SIGINT, with a checkpoint written.
+    """
+    chosen = choose_device(device)
+    chosen_precision = choose_precision(precision, chosen)
+    fabric = Fabric(
+        accelerator={"cuda": "gpu"}.get(chosen.type, chosen.type),
+        devices=1,
+        precision="bf16-mixed" if chosen_precision == "bf16" else "32-true",
+    )
+    result = Result(precision=chosen_precision, device=describe(chosen))
+    print(f"train on {result.device} in {result.precision}, seed {seed}", flush=True)
+    method.to(memory_format=torch.channels_last)
+    run = _Run(fabric, method, samples, seed, workers, checkpointing, result)
+    with _stop_signals() as stop:
+        run.all_phases(stop)
+    method.to("cpu")
+    return result
+
+
+class _Run:
+    """One training in progress: the phases, the position in them, and what is saved of both."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        method: Method,
+        samples: Any,
+        seed: int,
+        workers: int,
+        checkpointing: Checkpointing | None,
+        result: Result,
+    ) -> None:
+        self.fabric, self.method, self.samples = fabric, method, samples
+        self.seed, self.workers = seed, workers
+        self.checkpointing, self.result = checkpointing, result
+        # The modules move to their device before the optimizers look at the parameters.
+        self.wrapped = fabric.setup_module(method)
+        self.wrapped.mark_forward_method("losses")
+        self.phases = method.phases()
+        self.optimizers = [fabric.setup_optimizers(phase.optimizer) for phase in self.phases]
+        self.phase_index, self.phase_images, self.step = 0, 0, 0
+        self.history = _History(sum(phase.images_seen for phase in self.phases))
+        self._resume()
+
+    def all_phases(self, stop: Callable[[], bool]) -> None:
+        """Run what is left of every phase."""
+        batch_size = self.method.config.batch_size
+        self.saved_at = time.perf_counter()
+        while self.phase_index < len(self.phases):
+            phase = self.phases[self.phase_index]
+            total = -(-phase.images_seen // batch_size) * batch_size
+            with Progress(f"{phase.name} {type(self.method).__name__}", total) as progress:
+                progress.done = progress._done_at_start = self.phase_images
+                self._phase(phase, total, progress, stop)
+            self.phase_index, self.phase_images = self.phase_index + 1, 0
+        self.result.history = self.history.rows
+
+    def _phase(
+        self, phase: Phase, total: int, progress: Progress, stop: Callable[[], bool]
+    ) -> None:
+        start = time.perf_counter()
+        for batch in self._batches(self.phase_images, total):
+            self._one_step(phase, batch)
+            count = len(batch["sample"])
+            self.phase_images += count
+            self.result.images_seen += count
+            self.step += 1
+            now = time.perf_counter()
+            self.result.seconds, start = self.result.seconds + now - start, now
+            row = self.history.close_if_due(phase.name, self.step, self.result.images_seen)
+            progress.advance(count, f"loss {row['loss']:.5f}" if row else "")
+            self._save_if_due(now, stop())
+
+    def _batches(self, start: int, total: int) -> Iterator[dict[str, Tensor]]:
+        # Samples are numbered over all phases, so no phase repeats the noise of another.
+        offset = self.result.images_seen - start
+        loader = DataLoader(
+            self.samples,
+            batch_size=self.method.config.batch_size,
+            sampler=range(offset + start, offset + total),
+            num_workers=self.workers,
+            collate_fn=default_collate,
+            pin_memory=self.fabric.device.type == "cuda",
+            persistent_workers=False,
+        )
+        for batch in loader:
+            yield {key: self._place(value) for key, value in batch.items()}
+
+    def _place(self, value: Tensor) -> Tensor:
+        layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
+        return value.to(self.fabric.device, non_blocking=True, memory_format=layout)
+
+    def _one_step(self, phase: Phase, batch: dict[str, Tensor]) -> None:
+        fraction = self.phase_images / phase.images_seen
+        optimizer = self.optimizers[self.phase_index]
+        factor = phase.schedule(fraction)
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+            group["lr"] = group["initial_lr"] * factor
+        # Dropout and the like draw from the global generator: fix it for every step by itself.
+        torch.manual_seed(seed_for(self.seed, "step", self.step))
+        state = TrainingState(self.seed, self.step, self.phase_images, fraction)
+        losses = self.wrapped.losses(batch, state)
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(losses["loss"])
+        optimizer.step()
+        self.method.after_step()
+        self.history.add(losses)
+
+    def _save_if_due(self, now: float, stopping: bool) -> None:
+        if self.checkpointing is None:
+            if stopping:
+                raise Interrupted("training was interrupted")
+        elif stopping or now - self.saved_at > self.checkpointing.every_seconds:
+            self._save()
+            self.saved_at = time.perf_counter()
+            if stopping:
+                raise Interrupted(
+                    f"training was interrupted after {self.result.images_seen} images; "
+                    "run the same command again to go on from there"
+                )
+
+    def _save(self) -> None:
+        tensors = {f"method/{key}": value for key, value in self.method.state_dict().items()}
+        groups = []
+        for index, optimizer in enumerate(self.optimizers):
+            state = optimizer.state_dict()
+            groups.append(state["param_groups"])
+            for parameter, slots in state["state"].items():
+                for slot, value in slots.items():
+                    tensors[f"optimizer/{index}/{parameter}/{slot}"] = value
+        position = {
+            "stamp": self.checkpointing.stamp,
+            "phase_index": self.phase_index,
+            "phase_images": self.phase_images,
+            "images_seen": self.result.images_seen,
+            "step": self.step,
+            "seconds": self.result.seconds,
+            "history": self.history.as_dict(),
+            "param_groups": groups,
+        }
+        with atomic_path(self.checkpointing.path) as aside:
+            contiguous = {key: value.detach().contiguous() for key, value in tensors.items()}
+            save_file(contiguous, aside, metadata={"position": json.dumps(position)})
+
+    def _resume(self) -> None:
+        if self.checkpointing is None or not self.checkpointing.path.exists():
+            return
+        loaded = _read_checkpoint(self.checkpointing)
+        if loaded is None:
+            return
+        position, tensors = loaded
+        self.method.load_state_dict(
+            {key.partition("/")[2]: value for key, value in tensors.items() if key[0] == "m"}
+        )
+        for index, optimizer in enumerate(self.phases):
+            _load_optimizer(
+                optimizer.optimizer, index, position["param_groups"][index], tensors
+            )
+        self.phase_index, self.phase_images = position["phase_index"], position["phase_images"]
+        self.step = position["step"]
+        self.result.images_seen, self.result.seconds = position["images_seen"], position["seconds"]
+        self.history.load(position["history"])
+        print(f"resume after {self.result.images_seen} images", flush=True)
+
+
+def _read_checkpoint(
+    checkpointing: Checkpointing,
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """Return position and tensors of a checkpoint, None if it is another run's or unreadable."""
+    try:
+        with safe_open(checkpointing.path, framework="pt") as file:
+            position = json.loads(file.metadata()["position"])
+            if position["stamp"] != checkpointing.stamp:
+                print("the checkpoint belongs to other settings or code: start afresh", flush=True)
+                return None
+            return position, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        print(f"the checkpoint cannot be read ({error}): start afresh", flush=True)
+        return None
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer,
+    index: int,
+    param_groups: list[dict[str, Any]],
+    tensors: dict[str, Tensor],
+) -> None:
+    """Put saved slots back in the memory layout of their parameter, which fused steps rely on."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    prefix = f"optimizer/{index}/"
+    for key, value in tensors.items():
+        if not key.startswith(prefix):
+            continue
+        number, slot = key.removeprefix(prefix).split("/")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(number), {})[slot] = value
+    groups = [
+        group | {"betas": tuple(group["betas"])} if "betas" in group else group
+        for group in param_groups
+    ]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+class _History:
+    """Means of the logged scalars over about HISTORY_ROWS equal stretches of training."""
+
+    def __init__(self, total_images: int) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._images_per_row = max(1, total_images // HISTORY_ROWS)
+        self._sums: dict[str, float] = {}
+        self._pending: list[dict[str, Tensor]] = []
+        self._count = 0
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        # Kept as tensors: reading a value would make a GPU wait at every step.
+        self._pending.append({key: value.detach() for key, value in losses.items()})
+
+    def close_if_due(self, phase: str, step: int, images_seen: int) -> dict[str, Any] | None:
+        """Return the finished row when ``images_seen`` has reached its end."""
+        if images_seen < (len(self.rows) + 1) * self._images_per_row:
+            return None
+        self._settle()
+        means = {key: total / self._count for key, total in self._sums.items()}
+        row = {"phase": phase, "step": step, "images_seen": images_seen} | means
+        if not all(abs(value) < float("inf") for value in means.values()):
+            raise UnpairedError(
+                f"the loss is not finite after {images_seen} images; "
+                "lower training.learning_rate or use precision fp32"
+            )
+        self.rows.append(row)
+        self._sums, self._count = {}, 0
+        return row
+
+    def _settle(self) -> None:
+        for losses in self._pending:
+            for key, value in losses.items():
+                self._sums[key] = self._sums.get(key, 0.0) + float(value)
+        self._count += len(self._pending)
+        self._pending = []
+
+    def as_dict(self) -> dict[str, Any]:
+        self._settle()
+        return {"rows": self.rows, "sums": self._sums, "count": self._count}
+
+    def load(self, saved: dict[str, Any]) -> None:
+        self.rows, self._sums, self._count = saved["rows"], saved["sums"], saved["count"]
+
+
+class _stop_signals:  # noqa: N801 - used as a context manager
+    """Remember SIGTERM and SIGINT instead of dying, so that a checkpoint can be written first."""
+
+    SIGNALS: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._asked = False
+
+        def remember(*_: object) -> None:
+            self._asked = True
+
+        try:
+            self._before = [signal.signal(number, remember) for number in self.SIGNALS]
+        except ValueError:  # Not the main thread: signals are somebody else's business.
+            self._before = []
+        return lambda: self._asked
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in zip(self.SIGNALS, self._before, strict=False):
+            signal.signal(number, handler)

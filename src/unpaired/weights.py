@@ -1,0 +1,70 @@
+"""Trained models as safetensors files that say what they are; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from unpaired import __version__
+from unpaired.errors import UnpairedError, list_some
+from unpaired.files import atomic_path
+from unpaired.methods import create
+from unpaired.methods.base import Method
+
+METADATA_KEY = "unpaired"
+
+
+def save_model(path: Path, name: str, method: Method) -> None:
+    """Write weights, method name and every setting to one safetensors file, aside and renamed."""
+    about = {
+        "method": name,
+        "config": dataclasses.asdict(method.config),
+        "version": __version__,
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in method.state_dict().items()}
+    with atomic_path(path) as aside:
+        save_file(tensors, aside, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[str, Method]:
+    """Return the method's name and the trained method, in evaluation mode on ``device``.
+
+    Raises UnpairedError for a missing file, a pickle or any other foreign file, a model of another
+    architecture, and weights that are not finite.
+    """
+    if not Path(path).is_file():
+        raise UnpairedError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise UnpairedError(
+            f"{path}: not a safetensors model ({error}); pickled files (.pt, .pth) are never loaded"
+        ) from None
+    if not isinstance(about, dict) or not {"method", "config"} <= about.keys():
+        raise UnpairedError(f"{path}: a safetensors file, but not a model of this project")
+    method = create(about["method"], **about["config"])
+    _load_strictly(path, method, tensors)
+    return about["method"], method.to(device, memory_format=torch.channels_last).eval()
+
+
+def _load_strictly(path: Path, method: Method, tensors: dict[str, torch.Tensor]) -> None:
+    expected = {key: tuple(value.shape) for key, value in method.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    wrong = [
+        f"{key}: {found.get(key, 'missing')} instead of {expected.get(key, 'nothing')}"
+        for key in sorted(expected.keys() | found.keys())
+        if expected.get(key) != found.get(key)
+    ]
+    if wrong:
+        raise UnpairedError(f"{path}: weights of another architecture: {list_some(wrong, 5)}")
+    broken = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UnpairedError(f"{path}: weights that are not finite: {list_some(broken, 5)}")
+    method.load_state_dict(tensors)
