@@ -16,6 +16,12 @@ from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path, reading, sha256_of
 
 
+def write_half(target, error):
+    with atomic_path(target) as part:
+        part.write_text("half")
+        raise error
+
+
 def test_the_file_appears_whole_under_its_name_and_nothing_else_stays(tmp_path):
     target = tmp_path / "a b" / "größe.txt"
     with atomic_path(target) as part:
@@ -30,17 +36,15 @@ def test_the_file_appears_whole_under_its_name_and_nothing_else_stays(tmp_path):
 def test_an_error_keeps_what_was_there_before(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_path(target) as part:
-        part.write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write_half(target, ZeroDivisionError())
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.txt") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "a.txt", KeyboardInterrupt())
     assert os.listdir(tmp_path) == []
 
 
@@ -69,9 +73,8 @@ def test_the_longest_file_name_works(tmp_path):
 )
 def test_what_the_file_system_refuses_is_one_line_with_the_name(tmp_path, code, words):
     target = tmp_path / "a.txt"
-    with pytest.raises(UnpairedError, match=words) as caught, atomic_path(target) as part:
-        part.write_text("half")
-        raise OSError(code, os.strerror(code), str(part))
+    with pytest.raises(UnpairedError, match=words) as caught:
+        write_half(target, OSError(code, os.strerror(code)))
     assert str(target) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
@@ -93,13 +96,13 @@ def test_a_folder_below_a_file_is_refused(tmp_path):
 
 def test_trouble_with_another_file_is_not_blamed_on_this_one(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
-        open(tmp_path / "input.txt")
+        (tmp_path / "input.txt").read_text()
 
 
 def test_an_unpaired_error_passes_unchanged(tmp_path):
     refusal = UnpairedError("input.txt: No space left on device")
-    with pytest.raises(UnpairedError) as caught, atomic_path(tmp_path / "a.txt"):
-        raise refusal
+    with pytest.raises(UnpairedError) as caught:
+        write_half(tmp_path / "a.txt", refusal)
     assert caught.value is refusal
 
 
@@ -131,9 +134,9 @@ def small_files_only():
 @pytest.mark.parametrize("write", [_write_plain, _write_hdf5, _write_safetensors])
 def test_a_real_refusal_in_the_middle_of_writing(tmp_path, write):
     target = tmp_path / "a.bin"
-    with pytest.raises(UnpairedError, match="larger than the system allows") as caught:
-        with atomic_path(target) as part:
-            write(part)
+    told = pytest.raises(UnpairedError, match="larger than the system allows")
+    with told as caught, atomic_path(target) as part:
+        write(part)
     assert str(target) in str(caught.value)
     assert os.listdir(tmp_path) == []
 
@@ -152,4 +155,4 @@ def test_sha256_of_a_missing_file_is_one_line(tmp_path):
 
 def test_reading_names_the_file_that_the_system_names(tmp_path):
     with pytest.raises(UnpairedError, match="inner"), reading(tmp_path):
-        open(tmp_path / "inner")
+        (tmp_path / "inner").read_text()

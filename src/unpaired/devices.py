@@ -10,8 +10,8 @@ from unpaired.errors import UnpairedError
 def choose_device(wanted: str) -> torch.device:
     """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
-    ``auto`` takes a GPU where PyTorch finds one, else the CPU. Raises UnpairedError if a device that
-    was asked for is not there.
+    ``auto`` takes a GPU where PyTorch finds one, else the CPU. Raises UnpairedError if a device
+    that was asked for is not there.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -40,7 +40,9 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     if wanted == "fp32" or has_bf16(device):
         return "fp32" if wanted == "fp32" else "bf16"
     if wanted == "bf16":
-        raise UnpairedError(f"this {device.type} has no bf16; set training.precision to auto or fp32")
+        raise UnpairedError(
+            f"this {device.type} has no bf16; set training.precision to auto or fp32"
+        )
     return "fp32"
 
 

@@ -79,7 +79,9 @@ def restore_array(
     known = level if "level" in restorer.knows else None
     restored: Tensor = restorer.restore(Observation(padded, known))
     if restored.shape != padded.shape:
-        raise UnpairedError(f"the method returned {tuple(restored.shape)}, not {tuple(padded.shape)}")
+        raise UnpairedError(
+            f"the method returned {tuple(restored.shape)}, not {tuple(padded.shape)}"
+        )
     return restored[0].permute(1, 2, 0).float().cpu().numpy()[: noisy.shape[0], : noisy.shape[1]]
 
 

@@ -22,6 +22,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -105,18 +106,8 @@ def read_picture(path: str | os.PathLike) -> Picture:
     or holds NaN or infinite values.
     """
     path = Path(path)
-    format_name, decoded = _decode(path)
-    samples = decoded.samples
-    colors, alpha = samples, None
-    if decoded.has_alpha:
-        colors, alpha = samples[..., :-1], samples[..., -1].copy()
-    if samples.dtype.kind == "u":
-        pixels = colors / np.float32(np.iinfo(samples.dtype).max)
-    else:
-        pixels = colors.astype(np.float32)
-        _refuse_non_finite(path, pixels, "set them to a number")
-    scale, offset = (1.0, 0.0) if samples.dtype == np.uint8 else _conditioning(pixels)
-    return Picture(path, pixels, alpha, samples.dtype, format_name, decoded.carried, scale, offset)
+    with _within_memory(path):
+        return _to_picture(path, *_decode(path))
 
 
 def write_picture(picture: Picture, path: str | os.PathLike) -> None:
@@ -148,7 +139,8 @@ def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> n
     Raises UnpairedError as `read_picture` does, and for stacks and other depths than 8 bits.
     """
     path = Path(path)
-    _, (samples, has_alpha, _) = _decode(path)
+    with _within_memory(path):
+        _, (samples, has_alpha, _) = _decode(path)
     if samples.dtype != np.uint8:
         bits = 8 * samples.dtype.itemsize
         raise _bad(path, f"{bits}-bit samples where 8 are needed", "convert it to 8 bits")
@@ -266,6 +258,19 @@ def _conditioning(pixels: np.ndarray) -> tuple[float, float]:
     return (float(2.0 ** np.round(np.log2(extent))) if extent > 0 else 1.0), offset
 
 
+def _to_picture(path: Path, format_name: str, decoded: _Decoded) -> Picture:
+    samples, has_alpha, carried = decoded
+    colors = samples[..., :-1] if has_alpha else samples
+    alpha = samples[..., -1].copy() if has_alpha else None
+    if samples.dtype.kind == "u":
+        pixels = colors / np.float32(np.iinfo(samples.dtype).max)
+    else:
+        pixels = colors.astype(np.float32)
+        _refuse_non_finite(path, pixels, "set them to a number")
+    scale, offset = (1.0, 0.0) if samples.dtype == np.uint8 else _conditioning(pixels)
+    return Picture(path, pixels, alpha, samples.dtype, format_name, carried, scale, offset)
+
+
 def _to_samples(picture: Picture) -> np.ndarray:
     """Return pages x H x W x S in the file's type, alpha last."""
     pixels, dtype = picture.pixels, picture.dtype
@@ -282,6 +287,14 @@ def _to_samples(picture: Picture) -> np.ndarray:
 
 
 # ---- Formats ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _within_memory(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise _bad(path, "not enough memory for it", "crop it or use a larger machine") from error
 
 
 class _Format(NamedTuple):
@@ -302,10 +315,8 @@ def _decode(path: Path) -> tuple[str, _Decoded]:
         raise _bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
     try:
         return name, _FORMATS[name].read(path)
-    except UnpairedError:
+    except (UnpairedError, MemoryError):
         raise
-    except MemoryError as error:
-        raise _bad(path, "not enough memory for it", "crop it or use a larger machine") from error
     except Image.DecompressionBombError as error:
         raise _bad(path, "too many pixels to be opened safely", "crop or scale it down") from error
     except Exception as error:
@@ -463,9 +474,9 @@ def _read_tiff(path: Path) -> _Decoded:
         first, count = pages[0], _page_count(tiff, pages)
         _refuse_size(path, first.imagewidth, first.imagelength, count)
         _check_segments(pages, tiff.filehandle.size)
-        samples = np.stack([_channels_last(page, first) for page in _tiff_arrays(tiff, pages)])
+        arrays = (_channels_last(array, first) for array in _tiff_arrays(tiff, pages))
+        samples = _stack(arrays, count)
         layout = _tiff_layout(tiff, pages, count)
-    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     return _Decoded(samples, _has_alpha(first), layout)
 
 
@@ -579,6 +590,15 @@ def _channels_last(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
     return array[..., None] if page.axes == "YX" else array
 
 
+def _stack(arrays: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """Stack pages in native byte order, with one page in memory beside the result."""
+    for index, array in enumerate(arrays):
+        if index == 0:
+            stack = np.empty((count, *array.shape), array.dtype.newbyteorder("="))
+        stack[index] = array
+    return stack
+
+
 def _tiff_layout(
     tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
 ) -> _TiffLayout:
@@ -607,13 +627,12 @@ def _tiff_layout(
 
 
 def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
-    if 282 not in page.tags or 283 not in page.tags:
+    """Return resolution and its unit for the writer, as ratios; nothing if they make no sense."""
+    ratios = [page.tags.valueof(code) for code in (282, 283)]
+    if not all(isinstance(ratio, tuple) and len(ratio) == 2 and ratio[1] for ratio in ratios):
         return {}
-    ratios = page.tags[282].value, page.tags[283].value
-    if not all(ratio[1] for ratio in ratios):
-        return {}
-    unit = page.tags[296].value if 296 in page.tags else None
-    return {"resolution": ratios, "resolutionunit": unit}
+    unit = page.tags.valueof(296)
+    return {"resolution": ratios, "resolutionunit": unit if unit in (1, 2, 3) else None}
 
 
 def _raw_tags(page: tifffile.TiffPage, codes: list[int]) -> list[tuple]:

@@ -150,7 +150,11 @@ class Pack:
         return self._open()[f"{key}/{index:08d}"].shape
 
     def read(
-        self, index: int, key: str = "image", rows: slice = slice(None), columns: slice = slice(None)
+        self,
+        index: int,
+        key: str = "image",
+        rows: slice = slice(None),
+        columns: slice = slice(None),
     ) -> np.ndarray:
         """Return a record's array, or the crop ``[rows, columns]`` of it, in stored values."""
         try:
@@ -161,7 +165,11 @@ class Pack:
             ) from error
 
     def read_unit(
-        self, index: int, key: str = "image", rows: slice = slice(None), columns: slice = slice(None)
+        self,
+        index: int,
+        key: str = "image",
+        rows: slice = slice(None),
+        columns: slice = slice(None),
     ) -> np.ndarray:
         """Like :meth:`read`, as float32 with the pack's range mapped to [0, 1]."""
         low, high = self.value_range
@@ -186,4 +194,3 @@ def check_disjoint(train: Pack, test: Pack) -> None:
                 f"test set '{test.source}' and training set '{train.source}' hold {what}: "
                 f"{list_some(shared)}; remove them from one of the two"
             )
-

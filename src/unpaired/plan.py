@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from unpaired.corruptions.noise import get_noise
-from unpaired.datasets import DataSet, folder_of, get_dataset, how_to_get, is_present
+from unpaired.datasets import get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, suggest
 from unpaired.methods import PER_IMAGE, module_of
 from unpaired.settings import Row, Settings, Table, canonical_json
@@ -115,11 +114,6 @@ class TablePlan:
         return list(dict.fromkeys(cell.noise for cell in self.cells))
 
 
-def pack_stem(dataset: DataSet) -> str:
-    """Return the path of a data set's pack without suffix."""
-    return f"results/packs/{dataset.name}"
-
-
 def plan_table(table: Table, settings: Settings) -> TablePlan:
     """Work out what a table needs; raises UnpairedError for unknown names and absent paper data."""
     for row in table.rows:
@@ -151,11 +145,10 @@ def _narrow(
     """Return the entries to run; ``extra`` names may be added to what the table lists."""
     if wanted is None:
         return available
+    valid = [*available, *(extra or ())]
     for name in wanted:
-        if name not in available and name not in (extra or {}):
-            raise UnpairedError(
-                f"config: {key}: the table has no '{name}'{suggest(name, [*available, *(extra or ())])}"
-            )
+        if name not in valid:
+            raise UnpairedError(f"config: {key}: the table has no '{name}'{suggest(name, valid)}")
     return wanted
 
 
@@ -216,12 +209,3 @@ def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
         "threads": training.threads,
     }
     return Model(row.method, spec)
-
-
-def data_sets_of(settings: Settings, tables: list[Table]) -> list[tuple[DataSet, Path | None]]:
-    """Return every data set that the settings and tables name, with the folder it should have."""
-    names = [settings.train_set, *settings.folders, *(settings.testsets or [])]
-    for table in tables:
-        names += table.testsets
-    datasets = [get_dataset(name, settings) for name in dict.fromkeys(names)]
-    return [(dataset, folder_of(dataset, settings)) for dataset in datasets]

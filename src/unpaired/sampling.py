@@ -25,7 +25,7 @@ NoiseDraw = Literal["fresh", "fixed"]
 
 
 class CropSamples(Dataset):
-    """``self[k]`` -> {"noisy": C x P x P, ..., "sample": k}, holding the keys in ``sees`` and no more.
+    """``self[k]`` -> {"noisy": C x P x P, ..., "sample": k}: the keys in ``sees`` and no more.
 
     noise: None when the pack itself is noisy (then only "noisy" can be seen).
     noise_draw: "fresh" draws the noise anew for every sample, as the authors of Neighbor2Neighbor
@@ -95,7 +95,7 @@ class CropSamples(Dataset):
         return self.noise.apply(clean, self.noise.draw_level(rng), rng)
 
     def _fixed_noisy(self, key: str, index: int) -> np.ndarray:
-        """Return the one noisy version of a whole image; the most recent ones are kept in memory."""
+        """Return the one noisy version of a whole image; recent ones are kept in memory."""
         slot = (index, key)
         if slot not in self._cache:
             rng = numpy_generator(self.seed, "fixed", key, self.pack.columns["name"][index])

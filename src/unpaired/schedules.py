@@ -19,7 +19,7 @@ def halve_every_fifth(fraction: float) -> float:
 
 
 def cosine_ramps(fraction: float) -> float:
-    """Laine et al. 2019: cosine ramp-up over the first 10 %, squared-cosine down over the last 30 %."""
+    """Laine et al. 2019: cosine up over the first 10 %, squared cosine down over the last 30 %."""
     factor = 1.0
     if fraction < 0.1:
         factor *= 0.5 - 0.5 * math.cos(math.pi * fraction / 0.1)

@@ -153,7 +153,9 @@ def load_table(path: Path) -> Table:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise UnpairedError(f"{path}: not a readable table: {' '.join(str(error).split())}") from None
+        raise UnpairedError(
+            f"{path}: not a readable table: {' '.join(str(error).split())}"
+        ) from None
     return _validate(Table, content, str(path))
 
 

@@ -141,7 +141,10 @@ def _measure(cell: Cell, root: Path) -> _Measured:
     images = list(dict.fromkeys(row["image"] for row in rows))
     per_image = {
         metric: np.array(
-            [np.mean([float(row[metric]) for row in rows if row["image"] == image]) for image in images]
+            [
+                np.mean([float(row[metric]) for row in rows if row["image"] == image])
+                for image in images
+            ]
         )
         for metric in METRICS
     }
@@ -216,7 +219,10 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
         texts = [_cell_text(cells, (noise, method, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, method, *texts])
         last_noise = noise
-    notes = [f"{row.name}: {row.note}" for row in plan.table.rows if row.note]
+    shown = {method for _, method in rows}
+    notes = [
+        f"{row.name}: {row.note}." for row in plan.table.rows if row.note and row.name in shown
+    ]
     sections = [
         f"# Table {plan.table.number}: {plan.table.title}",
         f"{plan.table.paper}. Cells are PSNR (dB) / SSIM.",
@@ -227,7 +233,7 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
 
 
 def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
-    """Return (title, test set, ours or the paper's); the paper's only where it printed something."""
+    """Return (title, test set, is ours); a column of the paper only where it printed something."""
     columns = []
     for testset in dict.fromkeys(line.dataset for line in lines):
         title = get_dataset(testset, plan.settings).title
@@ -237,9 +243,7 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
     return columns
 
 
-def _cell_text(
-    cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool
-) -> str:
+def _cell_text(cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool) -> str:
     pair = [cells.get((*key, metric)) for metric in METRICS]
     if any(line is None for line in pair):
         return ""
@@ -252,7 +256,7 @@ def _cell_text(
 
 
 def align_markdown(rows: list[list[str]]) -> str:
-    """Return a Markdown table whose columns also line up in a terminal; the first row is the head."""
+    """Return a Markdown table whose columns also line up in a terminal; the head comes first."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     texts = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
@@ -277,9 +281,13 @@ def deviations(plan: TablePlan) -> list[str]:
     if settings.train_set != "imagenet_val":
         said.append(f"Trained on '{settings.train_set}' instead of ImageNet's validation images.")
     if settings.evaluation.crop_px:
-        said.append(f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images.")
+        said.append(
+            f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
+        )
     if settings.evaluation.repeats:
-        said.append(f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number.")
+        said.append(
+            f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
+        )
     return said
 
 
@@ -289,7 +297,14 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
     writer.writerow(
-        ["row", "noise", "model", "seed", *(f"train_{key}" for key in about), "restore_seconds_per_mpix"]
+        [
+            "row",
+            "noise",
+            "model",
+            "seed",
+            *(f"train_{key}" for key in about),
+            "restore_seconds_per_mpix",
+        ]
     )
     by_model: dict[tuple[str, str, str], list[Score]] = {}
     for cell in plan.cells:

@@ -56,7 +56,7 @@ class Checkpointing:
 class Result:
     """What a training leaves besides the weights in the method.
 
-    history: rows of phase, step, images_seen and the mean of every logged scalar since the last row.
+    history: rows of phase, step, images_seen and the mean of every scalar since the last row.
     seconds: spent in the training loop, over all restarts.
     """
 
@@ -93,7 +93,7 @@ def train(
     print(f"train on {result.device} in {result.precision}, seed {seed}", flush=True)
     method.to(memory_format=torch.channels_last)
     run = _Run(fabric, method, samples, seed, workers, checkpointing, result)
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         run.all_phases(stop)
     method.to("cpu")
     return result
@@ -131,8 +131,8 @@ class _Run:
         while self.phase_index < len(self.phases):
             phase = self.phases[self.phase_index]
             total = -(-phase.images_seen // batch_size) * batch_size
-            with Progress(f"{phase.name} {type(self.method).__name__}", total) as progress:
-                progress.done = progress._done_at_start = self.phase_images
+            title = f"{phase.name} {type(self.method).__name__}"
+            with Progress(title, total, done=self.phase_images) as progress:
                 self._phase(phase, total, progress, stop)
             self.phase_index, self.phase_images = self.phase_index + 1, 0
         self.result.history = self.history.rows
@@ -236,9 +236,7 @@ class _Run:
             {key.partition("/")[2]: value for key, value in tensors.items() if key[0] == "m"}
         )
         for index, optimizer in enumerate(self.phases):
-            _load_optimizer(
-                optimizer.optimizer, index, position["param_groups"][index], tensors
-            )
+            _load_optimizer(optimizer.optimizer, index, position["param_groups"][index], tensors)
         self.phase_index, self.phase_images = position["phase_index"], position["phase_images"]
         self.step = position["step"]
         self.result.images_seen, self.result.seconds = position["images_seen"], position["seconds"]
@@ -332,7 +330,7 @@ class _History:
         self.rows, self._sums, self._count = saved["rows"], saved["sums"], saved["count"]
 
 
-class _stop_signals:  # noqa: N801 - used as a context manager
+class stop_signals:
     """Remember SIGTERM and SIGINT instead of dying, so that a checkpoint can be written first."""
 
     SIGNALS: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)

@@ -98,7 +98,7 @@ DATASETS = {
 
 
 def get_dataset(name: str, settings: Settings) -> DataSet:
-    """Return a listed data set or one of the user's ``folders``; raises UnpairedError if unknown."""
+    """Return a listed data set or one of the user's ``folders``; raises UnpairedError if neither."""
     if name in DATASETS:
         if name in settings.folders:
             raise UnpairedError(f"config: folders.{name}: the name of a listed data set; rename it")
@@ -120,7 +120,7 @@ def get_dataset(name: str, settings: Settings) -> DataSet:
 
 
 def folder_of(dataset: DataSet, settings: Settings) -> Path | None:
-    """Return where a data set's pictures should lie; None if embedded or no ``data_root`` is set."""
+    """Return where a data set's pictures should lie; None if embedded or without ``data_root``."""
     if dataset.folder is None or (settings.data_root is None and dataset.name in DATASETS):
         return None
     return Path(settings.data_root or ".", dataset.folder)

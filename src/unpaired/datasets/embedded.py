@@ -45,9 +45,13 @@ def _records(pictures: tuple) -> Iterator[Record]:
     for (package, *parts), name in pictures:
         path = _package_folder(package).joinpath(*parts, name)
         if not path.is_file():
-            raise UnpairedError(f"{path}: missing from the installed {package}; reinstall {package}")
+            raise UnpairedError(
+                f"{path}: missing from the installed {package}; reinstall {package}"
+            )
         stem = path.stem
-        yield Record(stem, {"image": read_rgb8(path, alpha="refuse")}, f"embedded:{stem}", sha256_of(path))
+        yield Record(
+            stem, {"image": read_rgb8(path, alpha="refuse")}, f"embedded:{stem}", sha256_of(path)
+        )
 
 
 def _package_folder(package: str) -> Path:

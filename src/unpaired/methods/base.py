@@ -14,7 +14,7 @@ from unpaired.randomness import generators_for
 
 @dataclass(frozen=True)
 class Observation:
-    """What a restorer is given: a degraded image, and what its method is allowed to know of the noise.
+    """What a restorer is given: a degraded image, and what its method may know of the noise.
 
     image: 1 x C x H x W, float32, nominal range [0, 1], neither clipped nor rounded.
     level: standard deviation (Gaussian, in units of the [0, 1] range) or photon count at 1.0
@@ -51,7 +51,7 @@ class TrainingState:
     fraction: float
 
     def generators(self, samples: Tensor, stream: str) -> list[torch.Generator]:
-        """One generator per sample of the batch, the same on every rank, restart and batch layout."""
+        """One generator per sample of the batch, the same on every rank and after any restart."""
         return generators_for(self.seed, samples.tolist(), stream, samples.device)
 
 

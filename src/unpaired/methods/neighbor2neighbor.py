@@ -43,7 +43,9 @@ def draw_neighbor_pairs(image: Tensor, generators: list[Generator]) -> tuple[Ten
     device = image.device
     cells = torch.stack(
         [
-            torch.randint(len(NEIGHBOR_PAIRS), (height // 2, width // 2), generator=g, device=device)
+            torch.randint(
+                len(NEIGHBOR_PAIRS), (height // 2, width // 2), generator=g, device=device
+            )
             for g in generators
         ]
     )

@@ -8,7 +8,7 @@ from unpaired.errors import UnpairedError
 
 
 def check_pair(reference: np.ndarray, image: np.ndarray) -> None:
-    """Raise UnpairedError unless both are uint8 H x W x C of one shape: no range is ever guessed."""
+    """Raise UnpairedError unless both are uint8 H x W x C of one shape: no range is guessed."""
     for name, array in (("reference", reference), ("image", image)):
         if array.dtype != np.uint8 or array.ndim != 3:
             raise UnpairedError(

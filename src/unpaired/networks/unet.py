@@ -15,8 +15,9 @@ class UNet(nn.Module):
     Neighbor2Neighbor use LeakyReLU 0.2, learned 2x2 deconvolutions and a scaled Kaiming start; the
     authors of the blind-spot paper LeakyReLU 0.1, nearest up-sampling and He initialization.
 
-    global_residual: the network predicts a correction that is added to its input. Not in any of the
-    papers; it lets a training of minutes start at the identity instead of learning it.
+    global_residual: the network predicts a correction that is added to its input, and starts with
+    He initialization and a correction of zero. Not in any of the papers; it lets a training of
+    minutes start at the identity instead of learning it.
     """
 
     multiple_px = 32
@@ -71,15 +72,15 @@ class UNet(nn.Module):
             nn.LeakyReLU(negative_slope, inplace=True),
         )
         self.last = nn.Conv2d(wide, out_channels, 1)
-        self._initialize(initialization, negative_slope)
+        self._initialize("he" if global_residual else initialization)
 
-    def _initialize(self, initialization: str, negative_slope: float) -> None:
+    def _initialize(self, initialization: str) -> None:
         for module in self.modules():
             if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 continue
             if initialization == "scaled_kaiming":
-                # The authors' code: Kaiming for a gain of sqrt(2), then a tenth of it, everywhere.
-                nn.init.kaiming_normal_(module.weight, a=0)
+                # The authors' code: Kaiming with a gain of sqrt(2), a tenth of that, everywhere.
+                nn.init.kaiming_normal_(module.weight)
                 module.weight.data.mul_(0.1)
             else:
                 gain_of = "linear" if module is self.last else "relu"
@@ -96,7 +97,10 @@ class UNet(nn.Module):
             skips.append(features)
         features = self.bottleneck(skips.pop())
         for up, decoder in zip(self.ups, self.decoders, strict=True):
-            features = decoder(torch.cat([up(features), skips.pop()], dim=1))
+            features = up(features)
+            # The image itself is fp32; concatenated as it is, it would widen all channels.
+            skip = skips.pop().to(features.dtype)
+            features = decoder(torch.cat([features, skip], dim=1))
         features = self.head(features)
         # bf16 keeps 8 significant bits: as coarse as an 8-bit picture. The last sum over channels
         # and the residual are therefore taken in fp32.

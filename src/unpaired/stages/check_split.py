@@ -14,7 +14,9 @@ def main(arguments: argparse.Namespace) -> None:
     train, test = Pack(arguments.train), Pack(arguments.test)
     check_disjoint(train, test)
     with atomic_path(arguments.output) as aside:
-        aside.write_text(f"{train.source} ({len(train)}) and {test.source} ({len(test)}): disjoint\n")
+        aside.write_text(
+            f"{train.source} ({len(train)}) and {test.source} ({len(test)}): disjoint\n"
+        )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -50,12 +50,16 @@ def main(arguments: argparse.Namespace) -> None:
     with atomic_path(arguments.output) as aside:
         aside.write_text(text.getvalue())
     gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
-    print(f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image")
+    print(
+        f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="weights; none for a method that needs no training")
+    parser.add_argument(
+        "--model", type=Path, help="weights; none for a method that needs no training"
+    )
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--noise", required=True)
@@ -64,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, required=True, help="scores to write (CSV)")
-    parser.add_argument("--example", type=Path, required=True, help="noisy | restored | clean (PNG)")
+    parser.add_argument(
+        "--example", type=Path, required=True, help="noisy | restored | clean (PNG)"
+    )
     return parser
 
 

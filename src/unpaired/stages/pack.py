@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--folder", type=Path, help="where the pictures lie, unless embedded")
-    parser.add_argument("--own", action="store_true", help="a folder of the user's, not a listed set")
+    parser.add_argument(
+        "--own", action="store_true", help="a folder of the user's, not a listed set"
+    )
     parser.add_argument("--output", type=Path, required=True)
     return parser
 

@@ -108,7 +108,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     parser.add_argument("--about", type=Path, required=True, help="record to write (JSON)")
     parser.add_argument("--history", type=Path, required=True, help="losses to write (CSV)")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints in progress")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of checkpoints in progress"
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)

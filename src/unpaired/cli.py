@@ -1,0 +1,82 @@
+"""What a person types: ``unpaired <command>``. Heavy libraries load only where needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from unpaired import __version__
+from unpaired.errors import UnpairedError, exit_with
+
+app = typer.Typer(
+    help="Restore images without paired data, and reproduce the papers that showed how.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="The data sets that the tables use.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app()
+    except UnpairedError as error:
+        exit_with(error)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def denoise(
+    pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to, under the same names.")],
+    method: Annotated[
+        str, typer.Option(help="How to learn from noisy pictures.")
+    ] = "neighbor2neighbor",
+    model: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="A trained model (.safetensors); trains on the pictures without it."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 5.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+) -> None:
+    """Denoise pictures, learning from nothing but themselves."""
+    from unpaired.denoise import Options, denoise
+
+    options = Options(method, model, minutes, device, precision)
+    written = denoise(pictures, output, options)
+    print(f"{len(written)} pictures written to {output}")
+
+
+@data.command("check")
+def check_data(
+    config: Annotated[
+        list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")
+    ] = [Path("config/config.yaml")],  # noqa: B006 - typer copies it
+    data_root: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Folder that holds the data sets' folders."),
+    ] = None,
+) -> None:
+    """Say for every data set that the settings name what is there, or where to get it."""
+    from unpaired.datasets.check import describe, load_settings
+
+    print(describe(load_settings(config, data_root), Path("config/tables")))

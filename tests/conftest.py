@@ -1,0 +1,66 @@
+"""Shared fixtures: real photographs, small packs, and where optional test data lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unpaired.datasets.embedded import test_records as embedded_test_records
+from unpaired.datasets.embedded import train_records as embedded_train_records
+from unpaired.packs import Pack, Record, write_pack
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Tests run in parallel processes; more threads each would only get in each other's way."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[np.ndarray]:
+    """Real photographs, float32 in [0, 1], H x W x 3."""
+    return [
+        record.arrays["image"].astype(np.float32) / 255 for record in embedded_test_records(None)
+    ]
+
+
+@pytest.fixture
+def make_pack(tmp_path):
+    """Return a function that writes arrays into a pack and opens it."""
+
+    def make(arrays: dict[str, np.ndarray], name: str = "small", **options) -> Pack:
+        records = [Record(key, {"image": value}, f"{name}:{key}") for key, value in arrays.items()]
+        path = tmp_path / f"{name}.h5"
+        defaults = {"value_range": (0, 255), "colour_space": "sRGB", "settings": {}}
+        write_pack(path, records, source=name, **(defaults | options))
+        return Pack(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train_pack(tmp_path_factory) -> Pack:
+    """The embedded training photographs."""
+    path = tmp_path_factory.mktemp("packs") / "train.h5"
+    write_pack(
+        path,
+        embedded_train_records(None),
+        source="embedded_train",
+        value_range=(0, 255),
+        colour_space="sRGB",
+        settings={},
+    )
+    return Pack(path)
+
+
+def shared_data(name: str) -> Path:
+    """Return the folder of an optional data set beside the repository; skips without it."""
+    folder = REPOSITORY.parent / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the optional data set {name} in {folder}")
+    return folder

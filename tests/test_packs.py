@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import errno
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unpaired.errors import UnpairedError
+from unpaired.packs import Pack, Record, check_disjoint, write_pack
+
+OPTIONS = {"source": "s", "value_range": (0, 255), "colour_space": "sRGB", "settings": {"a": 1}}
+
+
+def image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600), st.data())
+def test_any_size_comes_back_and_any_crop_is_its_part(tmp_path_factory, height, width, data):
+    path = tmp_path_factory.mktemp("pack") / "p.h5"
+    original = image(height, width)
+    write_pack(path, [Record("x", {"image": original}, "s:x")], **OPTIONS)
+    pack = Pack(path)
+    top = data.draw(st.integers(0, height - 1))
+    left = data.draw(st.integers(0, width - 1))
+    assert np.array_equal(pack.read(0), original)
+    crop = pack.read(0, rows=slice(top, top + 100), columns=slice(left, left + 100))
+    assert np.array_equal(crop, original[top : top + 100, left : left + 100])
+
+
+def test_chunks_waste_little():
+    with h5py.File.in_memory() as file:
+        from unpaired.packs import _append
+
+        _append(file, Record("x", {"image": image(375, 500)}, "s"), 0)
+        chunks = file["image/00000000"].chunks
+    assert chunks == (188, 250, 3)
+
+
+def test_aligned_arrays_metadata_and_unit_range(tmp_path):
+    path = tmp_path / "pairs.h5"
+    noisy, clean = image(40, 50), image(40, 50, 1)
+    write_pack(path, [Record("p", {"noisy": noisy, "clean": clean}, "scene9")], **OPTIONS)
+    pack = Pack(path)
+    assert pack.fields == ("clean", "noisy")
+    assert pack.columns["scene"] == ["scene9"]
+    assert pack.settings == {"a": 1}
+    unit = pack.read_unit(0, "noisy")
+    assert unit.dtype == np.float32
+    assert np.array_equal(np.round(unit * 255).astype(np.uint8), noisy)
+
+
+def test_reader_can_be_sent_to_a_worker(make_pack):
+    import pickle
+
+    pack = make_pack({"a": image(64, 64)})
+    assert np.array_equal(pickle.loads(pickle.dumps(pack)).read(0), pack.read(0))
+
+
+def test_a_failing_source_leaves_the_previous_pack(tmp_path):
+    path = tmp_path / "p.h5"
+    write_pack(path, [Record("old", {"image": image(8, 8)}, "s")], **OPTIONS)
+
+    def failing():
+        yield Record("new", {"image": image(8, 8)}, "s")
+        raise UnpairedError("bad.png: corrupt; remove it")
+
+    with pytest.raises(UnpairedError, match=r"bad\.png"):
+        write_pack(path, failing(), **OPTIONS)
+    assert Pack(path).columns["name"] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.h5"]
+
+
+def test_disk_full_is_one_line_and_keeps_the_previous_pack(tmp_path, monkeypatch):
+    path = tmp_path / "p.h5"
+    write_pack(path, [Record("old", {"image": image(8, 8)}, "s")], **OPTIONS)
+
+    def full(*args, **kwargs):
+        raise OSError(
+            f"Can't write data (file write failed: errno = {errno.ENOSPC}, "
+            "error message = 'No space left on device')"
+        )
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    with pytest.raises(UnpairedError, match=r"cannot write .*p\.h5: the disk is full"):
+        write_pack(path, [Record("new", {"image": image(8, 8)}, "s")], **OPTIONS)
+    monkeypatch.undo()
+    assert Pack(path).columns["name"] == ["old"]
+
+
+def test_empty_source_is_refused(tmp_path):
+    with pytest.raises(UnpairedError, match="holds no usable picture"):
+        write_pack(tmp_path / "p.h5", [], **OPTIONS)
+
+
+def test_truncated_pack(make_pack):
+    path = make_pack({"a": image(300, 300)}).path
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnpairedError, match=r"small\.h5: not a readable HDF5 pack"):
+        Pack(path)
+
+
+def test_foreign_files(tmp_path):
+    foreign, text = tmp_path / "foreign.h5", tmp_path / "text.h5"
+    with h5py.File(foreign, "w") as file:
+        file["x"] = 1
+    text.write_text("hello")
+    with pytest.raises(UnpairedError, match="not a pack of this project"):
+        Pack(foreign)
+    with pytest.raises(UnpairedError, match="not a readable HDF5 pack"):
+        Pack(text)
+    with pytest.raises(UnpairedError, match="no such pack"):
+        Pack(tmp_path / "absent.h5")
+
+
+def test_shared_pixels_and_shared_scenes_are_refused(make_pack):
+    same = image(32, 32)
+    train = make_pack({"a": same, "b": image(32, 32, 1)}, "train")
+    by_pixels = make_pack({"renamed": same}, "test")
+    with pytest.raises(UnpairedError, match="the same pixels: renamed = a"):
+        check_disjoint(train, by_pixels)
+    check_disjoint(train, make_pack({"c": image(32, 32, 2)}, "fine"))

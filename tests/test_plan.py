@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from unpaired.errors import UnpairedError
+from unpaired.plan import plan_model, plan_table
+from unpaired.settings import Row, load_table, parse_settings
+
+from .conftest import REPOSITORY
+
+TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
+
+
+def plan(**config):
+    return plan_table(TABLE, parse_settings(config))
+
+
+def model(row="neighbor2neighbor", seed=1, **config):
+    settings = parse_settings(config)
+    rows = {entry.name: entry for entry in TABLE.rows}
+    return plan_model(settings, "gauss25", rows[row], seed)
+
+
+def test_the_whole_table_by_default():
+    whole = plan()
+    assert whole.name == "table1"
+    assert whole.noises == ["gauss25", "gauss5_50", "poisson30", "poisson5_50"]
+    assert len([m for m in whole.models if m.is_trained]) == 16
+    assert len([m for m in whole.models if not m.is_trained]) == 2
+    absent = {cell.testset for cell in whole.cells if not cell.is_present}
+    assert absent == {"kodak", "bsd300", "set14"}
+
+
+def test_rows_run_only_with_their_noises():
+    noises = {cell.noise for cell in plan().cells if cell.row.name == "cbm3d"}
+    assert noises == {"gauss25", "gauss5_50"}
+
+
+def test_narrowing_makes_a_part_and_seeds_do_not():
+    assert plan(methods=["n2c"]).name == "table1.part"
+    assert plan(testsets=["embedded_test"]).is_part
+    assert plan(noises=["gauss25"]).is_part
+    widened = plan(seeds=[1, 2, 3])
+    assert not widened.is_part
+    assert len([m for m in widened.models if m.is_trained]) == 48
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"methods": ["n2d"]}, "methods: the table has no 'n2d'; did you mean 'n2"),
+        ({"testsets": ["kodac"]}, "testsets: the table has no 'kodac'; did you mean 'kodak'"),
+        ({"noises": ["gauss52"]}, "noises: the table has no 'gauss52'"),
+        ({"train_set": "embeded_train"}, "did you mean 'embedded_train'"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(config, message):
+    with pytest.raises(UnpairedError, match=message):
+        plan(**config)
+
+
+def test_an_unknown_method_in_a_table():
+    broken = TABLE.model_copy(update={"rows": [Row(name="x", method="n2cc")]})
+    with pytest.raises(UnpairedError, match="unknown method 'n2cc'; did you mean 'n2c'"):
+        plan_table(broken, parse_settings({}))
+
+
+def test_what_defines_a_model_names_its_folder():
+    base = model().id
+    assert base.startswith("neighbor2neighbor-")
+    assert model().id == base
+    changed = [
+        model(seed=2),
+        model("neighbor2neighbor_fixed"),
+        model(scale="smoke"),
+        model(training={"images_seen": 8}),
+        model(training={"threads": 2}),
+        model(network={"width": 8}),
+    ]
+    assert len({base, *(other.id for other in changed)}) == len(changed) + 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"device": "cpu"},
+        {"work_root": "elsewhere"},
+        {"training": {"workers": 3, "checkpoint_seconds": 5}},
+        {"evaluation": {"crop_px": 64}},
+        {"seeds": [1, 2]},
+    ],
+)
+def test_what_does_not_define_a_model_leaves_its_name(config):
+    assert model(**config).id == model().id
+
+
+def test_protocols_do_not_overwrite_each_other():
+    stems = {plan(evaluation=e).scores[0].stem for e in ({}, {"crop_px": 64}, {"repeats": 2})}
+    assert len(stems) == 3
+
+
+def test_paper_protocol(tmp_path):
+    for name in ("kodak", "bsd300", "set14", "imagenet/val"):
+        (tmp_path / name).mkdir(parents=True)
+    paper = plan(scale="paper", train_set="imagenet_val", data_root=str(tmp_path))
+    repeats = {cell.testset: cell.scores[0].protocol.repeats for cell in paper.cells}
+    assert repeats == {"embedded_test": 1, "kodak": 10, "bsd300": 3, "set14": 20}
+    assert all(cell.scores[0].protocol.is_papers for cell in paper.cells)
+
+
+def test_paper_scale_needs_its_data(tmp_path):
+    with pytest.raises(UnpairedError) as error:
+        plan(scale="paper", train_set="imagenet_val", data_root=str(tmp_path))
+    for name in ("imagenet_val", "kodak", "bsd300", "set14"):
+        assert f"data set '{name}'" in str(error.value)
+    assert "does not exist; get" in str(error.value)
+
+
+def test_own_folders_can_be_trained_and_tested_on(tmp_path):
+    own = plan(folders={"mine": str(tmp_path)}, train_set="mine", testsets=["mine"])
+    assert own.cells[0].is_present
+    assert own.models[0].spec["train_set"] == "mine"
+    with pytest.raises(UnpairedError, match="a-z, 0-9 and _ only"):
+        plan(folders={"../up": str(tmp_path)}, train_set="../up")
+    with pytest.raises(UnpairedError, match="the name of a listed data set"):
+        plan(folders={"kodak": str(tmp_path)})

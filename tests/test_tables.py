@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from unpaired.errors import UnpairedError
+from unpaired.plan import plan_table
+from unpaired.settings import load_table, parse_settings
+from unpaired.tables import (
+    align_markdown,
+    build_lines,
+    deviations,
+    interval,
+    lines_as_csv,
+    lines_as_markdown,
+    read_paper_numbers,
+)
+
+from .conftest import REPOSITORY
+
+TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
+PAPER = read_paper_numbers(REPOSITORY / "config/paper_numbers/neighbor2neighbor_table1.csv")
+
+
+def fill(plan, root, images=3, gain=8.0):
+    """Write score files whose PSNR is 30 + image number, the same for every model."""
+    for score in plan.scores:
+        path = root / f"{score.stem}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = ["image,repeat,psnr_db,ssim,noisy_psnr_db,noisy_ssim,seconds_per_mpix"]
+        for image in range(images):
+            lines += [f"i{image},{r},{30 + image},0.9,{30 + image - gain},0.5,1" for r in range(2)]
+        path.write_text("\n".join(lines) + "\n")
+
+
+def table(tmp_path, images=3, gain=8.0, **config):
+    plan = plan_table(TABLE, parse_settings(config))
+    fill(plan, tmp_path, images, gain)
+    return plan, build_lines(plan, PAPER, tmp_path)
+
+
+def pick(lines, **wanted):
+    return [line for line in lines if all(getattr(line, k) == v for k, v in wanted.items())]
+
+
+def test_every_printed_number_has_a_line_and_its_own_column(tmp_path):
+    _, lines = table(tmp_path)
+    printed = {(x.setting, x.method, x.dataset, x.metric): x.paper_value for x in lines}
+    assert {key: value for key, value in printed.items() if value is not None} == PAPER
+    line = pick(lines, setting="gauss25", method="neighbor2neighbor", dataset="kodak")[0]
+    assert (line.paper_value, line.value, line.status) == (32.08, None, "data absent")
+
+
+def test_cells_are_means_over_images_and_filled_by_scores_only(tmp_path):
+    _, lines = table(tmp_path)
+    for line in lines:
+        assert (line.value is not None) == (line.status in ("ok", "undertrained"))
+    ours = pick(lines, dataset="embedded_test", metric="psnr_db", method="n2c")
+    assert [line.value for line in ours] == [31.0] * 4
+    assert {line.status for line in pick(lines, method="dip")} == {"not run"}
+
+
+def test_missing_or_empty_scores_are_an_error(tmp_path):
+    plan, _ = table(tmp_path)
+    path = tmp_path / f"{plan.scores[0].stem}.csv"
+    path.write_text("image,repeat\n")
+    with pytest.raises(UnpairedError, match="holds no scores"):
+        build_lines(plan, PAPER, tmp_path)
+    path.unlink()
+    with pytest.raises(UnpairedError, match="no such score file"):
+        build_lines(plan, PAPER, tmp_path)
+
+
+def test_little_gain_is_called_undertrained(tmp_path):
+    _, lines = table(tmp_path, gain=2.9)
+    assert {line.status for line in lines if line.value is not None} == {"undertrained"}
+
+
+def test_intervals_from_ten_images_on(tmp_path):
+    assert pick(table(tmp_path, images=9)[1], dataset="embedded_test")[0].ci_low is None
+    line = pick(table(tmp_path, images=10)[1], dataset="embedded_test")[0]
+    assert line.ci_low < line.value < line.ci_high
+
+
+def test_interval_is_students():
+    values = np.arange(10.0)
+    low, high = interval(values)
+    # 2.2622: the 97.5 % point of Student's t with 9 degrees of freedom.
+    half = 2.2622 * values.std(ddof=1) / np.sqrt(10)
+    assert (low, high) == pytest.approx((4.5 - half, 4.5 + half), rel=1e-4)
+
+
+def test_delta_only_for_the_papers_protocol(tmp_path):
+    (tmp_path / "kodak").mkdir()
+    cropped = table(tmp_path, data_root=str(tmp_path), evaluation={"crop_px": 256, "repeats": 10})
+    papers = table(tmp_path, data_root=str(tmp_path))
+    key = {"dataset": "kodak", "method": "n2c", "setting": "gauss25", "metric": "psnr_db"}
+    assert pick(cropped[1], **key)[0].delta is None
+    assert pick(papers[1], **key)[0].delta == pytest.approx(31 - 32.43)
+    assert all(line.delta is None for line in papers[1] if line.dataset == "embedded_test")
+
+
+def test_seeds_and_scale_are_told(tmp_path):
+    _, lines = table(tmp_path, seeds=[1, 2])
+    assert pick(lines, method="n2c", dataset="embedded_test")[0].seeds == "1 2"
+    assert pick(lines, method="cbm3d", dataset="embedded_test")[0].seeds == ""
+
+
+def test_rows_stand_in_the_papers_order_with_ours_beside(tmp_path):
+    _, lines = table(tmp_path)
+    order = list(dict.fromkeys(line.method for line in pick(lines, setting="gauss25")))
+    assert order[:3] == ["n2c", "n2n", "cbm3d"]
+    assert order[-2:] == ["neighbor2neighbor", "neighbor2neighbor_fixed"]
+    assert "noisier2noise" in order
+
+
+def test_a_part_shows_what_was_asked_for(tmp_path):
+    _, lines = table(tmp_path, methods=["n2n", "n2c"], noises=["gauss25"])
+    assert {line.method for line in lines} == {"n2n", "n2c"}
+
+
+def test_csv_and_markdown(tmp_path):
+    plan, lines = table(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(lines_as_csv(lines))))
+    assert len(rows) == len(lines)
+    assert list(rows[0])[:6] == ["table", "setting", "method", "dataset", "metric", "value"]
+    text = lines_as_markdown(plan, lines)
+    cells = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(line) for line in cells}) == 1
+    assert "32.08/0.879" in text
+    assert "not run" in text
+    assert "31.00/0.900" in text
+
+
+def test_deviations_are_read_off_the_settings():
+    config = {"training": {"images_seen": 10}, "evaluation": {"crop_px": 64, "repeats": 1}}
+    said = " ".join(deviations(plan_table(TABLE, parse_settings(config))))
+    for part in ("training.images_seen = 10", "centre crops of 64 px", "embedded_train", "1 noise"):
+        assert part in said
+
+
+def test_align_markdown():
+    assert align_markdown([["a", "bb"], ["ccc", ""]]) == "| a   | bb |\n|-----|----|\n| ccc |    |"
