@@ -6,7 +6,9 @@ No torch here: Snakemake reads this whenever it starts, on every node.
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from unpaired.corruptions.noise import get_noise
@@ -18,6 +20,13 @@ from unpaired.settings import Row, Settings, Table, canonical_json
 
 def _short_hash(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:10]
+
+
+def uses_gpu(settings: Settings) -> bool:
+    """Say whether jobs will run on a GPU, without loading PyTorch to find out."""
+    if settings.device != "auto":
+        return settings.device != "cpu"
+    return Path("/dev/nvidiactl").exists() or sys.platform == "darwin"
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,23 @@
 # Functions and names that the rules share; no rule stands here.
 import fcntl
-import json
+import shlex
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 
 from unpaired.datasets import folder_of, get_dataset
 from unpaired.errors import UnpairedError, exit_with
+from unpaired.files import sha256_of
 from unpaired.fingerprint import fingerprint
-from unpaired.plan import Model, Score, TablePlan, plan_table
+from unpaired.plan import Model, Score, TablePlan, plan_table, uses_gpu
 from unpaired.settings import canonical_json, load_table, parse_settings
 
 # The interpreter that runs Snakemake has this package; an activated environment is not needed.
-# Where Snakemake itself deploys software (--sdm conda), that environment's python is meant.
-PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
-REPOSITORY = Path(workflow.basedir)
-TABLES_FOLDER = REPOSITORY / "config" / "tables"
+# Relative, as all paths here: a clone in another place must not look like other input.
+TABLES_FOLDER = Path("config", "tables")
+PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
 
 
 def plan_tables(settings):
@@ -43,23 +43,8 @@ PLANS = plan_tables(SETTINGS)
 MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
-# Text that says where and how to run, not what to compute: kept out of the rules' params, so that
-# another device or another place for checkpoints reruns nothing.
-RUN_OPTIONS = f"--device {SETTINGS.device}"
-TRAIN_OPTIONS = (
-    f"--checkpoint-seconds {SETTINGS.training.checkpoint_seconds}"
-    f" --workers {SETTINGS.training.workers}"
-)
 
-
-def has_gpu():
-    """Say whether jobs will use a GPU, without loading PyTorch."""
-    if SETTINGS.device != "auto":
-        return SETTINGS.device != "cpu"
-    return Path("/dev/nvidiactl").exists() or sys.platform == "darwin"
-
-
-GPU = int(has_gpu())
+GPU = int(uses_gpu(SETTINGS))
 
 
 wildcard_constraints:
@@ -74,7 +59,7 @@ wildcard_constraints:
 
 def get_model(wildcards) -> Model:
     if wildcards.model not in MODELS:
-        raise WorkflowError(
+        exit_with(
             f"no table of these settings uses model {wildcards.model}; see results/models for others"
         )
     return MODELS[wildcards.model]
@@ -83,7 +68,7 @@ def get_model(wildcards) -> Model:
 def get_score(wildcards) -> Score:
     stem = f"results/scores/{wildcards.model}/{wildcards.protocol}-{wildcards.noise}"
     if stem not in SCORES:
-        raise WorkflowError(f"no table of these settings uses {stem}.csv")
+        exit_with(f"no table of these settings uses {stem}.csv")
     return SCORES[stem]
 
 
@@ -91,14 +76,14 @@ def get_plan(wildcards) -> TablePlan:
     """Return the plan of a table, refusing to give a part of a table the name of the whole."""
     plan = PLANS.get(int(wildcards.number))
     if plan is None:
-        raise WorkflowError(f"the settings do not fit table {wildcards.number}")
+        exit_with(f"the settings do not fit table {wildcards.number}")
     if plan.is_part and not wildcards.part:
-        raise WorkflowError(
+        exit_with(
             f"the settings narrow table {wildcards.number}: ask for results/{plan.name}.csv, "
             "so that the whole table is not overwritten"
         )
     if wildcards.part and not plan.is_part:
-        raise WorkflowError(f"the settings give all of table {wildcards.number}: no part to write")
+        exit_with(f"the settings give all of table {wildcards.number}: no part to write")
     return plan
 
 
@@ -107,6 +92,56 @@ def figures_of(plan: TablePlan) -> list[str]:
         return []
     scored = {cell.noise for cell in plan.cells if cell.scores}
     return [f"results/figures/{plan.name}_{noise}.png" for noise in plan.noises if noise in scored]
+
+
+def pack_options(wildcards):
+    dataset = get_dataset(wildcards.dataset, SETTINGS)
+    own = " --own" if dataset.name in SETTINGS.folders else ""
+    return f"--dataset {dataset.name}{own}"
+
+
+def source_folder(wildcards):
+    """The folder of a data set; adding or removing a file in it packs it again."""
+    folder = folder_of(get_dataset(wildcards.dataset, SETTINGS), SETTINGS)
+    return {} if folder is None else {"folder": str(folder)}
+
+
+def evaluation_input(wildcards):
+    score = get_score(wildcards)
+    files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
+    if score.model.is_trained:
+        train_set = score.model.spec["train_set"]
+        files["model"] = f"results/models/{wildcards.model}/model.safetensors"
+        files["split"] = f"results/packs/disjoint/{train_set}-{score.protocol.testset}.txt"
+    return files
+
+
+def evaluation_options(wildcards, input):
+    score = get_score(wildcards)
+    model = f"--model '{input.model}' " if score.model.is_trained else ""
+    crop = f" --crop-px {score.protocol.crop_px}" if score.protocol.crop_px else ""
+    return f"{model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}"
+
+
+def paper_numbers_of(plan: TablePlan) -> Path:
+    return PAPER_NUMBERS_FOLDER / plan.table.paper_numbers
+
+
+def table_input(wildcards):
+    plan = get_plan(wildcards)
+    return {
+        "scores": [f"{score.stem}.csv" for score in plan.scores],
+        "models": [
+            f"results/models/{model.id}/model.json" for model in plan.models if model.is_trained
+        ],
+        # Its digest stands in the params: a clone's newer file time says nothing.
+        "paper_numbers": ancient(paper_numbers_of(plan)),
+    }
+
+
+def table_settings(wildcards):
+    """What a table depends on: not the device, nor where checkpoints are kept."""
+    return canonical_json(SETTINGS.model_dump(exclude={"device", "work_root"}))
 
 
 RUN_LOCK = []

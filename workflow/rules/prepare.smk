@@ -1,15 +1,3 @@
-def pack_options(wildcards):
-    dataset = get_dataset(wildcards.dataset, SETTINGS)
-    own = " --own" if dataset.name in SETTINGS.folders else ""
-    return f"--dataset {dataset.name}{own}"
-
-
-def source_folder(wildcards):
-    """The folder of a data set; adding or removing a file in it packs it again."""
-    folder = folder_of(get_dataset(wildcards.dataset, SETTINGS), SETTINGS)
-    return {} if folder is None else {"folder": str(folder)}
-
-
 rule pack:
     input:
         unpack(source_folder),
@@ -19,22 +7,22 @@ rule pack:
         "results/logs/pack/{dataset}.log",
     benchmark:
         "results/benchmarks/pack/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
     params:
         options=pack_options,
         folder=lambda wildcards, input: f"--folder '{input.folder}'" if input else "",
         code=lambda wildcards: fingerprint(
             "unpaired.stages.pack", get_dataset(wildcards.dataset, SETTINGS).module
         ),
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=240,
     message:
         "Pack data set {wildcards.dataset}"
-    conda:
-        "../../environment.yml"
     shell:
-        "{PYTHON:q} -m unpaired.stages.pack {params.options} {params.folder}"
+        "python -m unpaired.stages.pack {params.options} {params.folder}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -48,17 +36,17 @@ rule check_split:
         "results/logs/check_split/{train_set}-{dataset}.log",
     benchmark:
         "results/benchmarks/check_split/{train_set}-{dataset}.tsv"
-    params:
-        code=fingerprint("unpaired.stages.check_split"),
-    threads: 1
     priority: 100  # before hours of training are spent on a set that holds the answers
+    conda:
+        "../../environment.yml"
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("unpaired.stages.check_split"),
     message:
         "Check that {wildcards.train_set} and {wildcards.dataset} share no picture"
-    conda:
-        "../../environment.yml"
     shell:
-        "{PYTHON:q} -m unpaired.stages.check_split --train {input.train:q} --test {input.test:q}"
+        "python -m unpaired.stages.check_split --train {input.train:q} --test {input.test:q}"
         " --output {output:q} > {log:q} 2>&1"

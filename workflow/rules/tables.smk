@@ -1,17 +1,3 @@
-def table_input(wildcards):
-    plan = get_plan(wildcards)
-    return {
-        "scores": [f"{score.stem}.csv" for score in plan.scores],
-        "models": [f"results/models/{model.id}/model.json" for model in plan.models if model.is_trained],
-        "paper_numbers": REPOSITORY / "config" / "paper_numbers" / plan.table.paper_numbers,
-    }
-
-
-def table_settings(wildcards):
-    """What a table depends on: not the device, nor where checkpoints are kept."""
-    return canonical_json(SETTINGS.model_dump(exclude={"device", "work_root"}))
-
-
 rule table:
     input:
         unpack(table_input),
@@ -23,20 +9,21 @@ rule table:
         "results/logs/table/table{number}{part}.log",
     benchmark:
         "results/benchmarks/table/table{number}{part}.tsv"
-    params:
-        table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
-        settings=table_settings,
-        code=fingerprint("unpaired.stages.table"),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
+        settings=table_settings,
+        paper_numbers=lambda wildcards: sha256_of(paper_numbers_of(get_plan(wildcards))),
+        code=fingerprint("unpaired.stages.table"),
     message:
         "Assemble {output.csv}"
-    conda:
-        "../../environment.yml"
     shell:
-        "{PYTHON:q} -m unpaired.stages.table --table {params.table:q} --settings {params.settings:q}"
+        "python -m unpaired.stages.table --table {params.table:q} --settings {params.settings:q}"
         " --paper-numbers {input.paper_numbers:q} --output {output.csv:q}"
         " --markdown {output.markdown:q} --costs {output.costs:q} > {log:q} 2>&1"
 
@@ -55,19 +42,19 @@ rule figure:
         "results/logs/figure/table{number}{part}_{noise}.log",
     benchmark:
         "results/benchmarks/figure/table{number}{part}_{noise}.tsv"
-    params:
-        table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
-        settings=table_settings,
-        code=fingerprint("unpaired.stages.figure"),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
+        settings=table_settings,
+        code=fingerprint("unpaired.stages.figure"),
     message:
         "Draw {output}"
-    conda:
-        "../../environment.yml"
     shell:
-        "{PYTHON:q} -m unpaired.stages.figure --table {params.table:q}"
+        "python -m unpaired.stages.figure --table {params.table:q}"
         " --settings {params.settings:q} --noise {wildcards.noise} --output {output:q}"
         " > {log:q} 2>&1"

@@ -98,7 +98,7 @@ DATASETS = {
 
 
 def get_dataset(name: str, settings: Settings) -> DataSet:
-    """Return a listed data set or one of the user's ``folders``; raises UnpairedError if neither."""
+    """Return a listed data set or one of the user's ``folders``; raises UnpairedError else."""
     if name in DATASETS:
         if name in settings.folders:
             raise UnpairedError(f"config: folders.{name}: the name of a listed data set; rename it")

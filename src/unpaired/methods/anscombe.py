@@ -42,6 +42,7 @@ class Anscombe:
 
     sees: ClassVar[tuple[str, ...]] = ()
     knows: ClassVar[tuple[str, ...]] = ("level",)
+    multiple_px: ClassVar[int] = 1
 
     def __init__(self, config: Config) -> None:
         self.config = config

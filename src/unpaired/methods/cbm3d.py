@@ -85,6 +85,7 @@ class CBM3D:
 
     sees: ClassVar[tuple[str, ...]] = ()
     knows: ClassVar[tuple[str, ...]] = ()
+    multiple_px: ClassVar[int] = 1
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -1,0 +1,115 @@
+"""Real Snakemake runs in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PARTS = ("Snakefile", "environment.yml", "profiles", "config", "workflow", "src")
+SMOKE = [
+    "--cores",
+    "2",
+    "--configfile",
+    "config/smoke.yaml",
+    "--config",
+    "methods=[n2n,neighbor2neighbor,cbm3d]",
+    "device=cpu",
+]
+TABLE = "results/table1.part.csv"
+
+
+@dataclass
+class Project:
+    """A working copy whose own ``src`` is the package that runs."""
+
+    folder: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "snakemake", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(self.folder / "src")}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a run as its own process group, so that all of it can be killed."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def smoke(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(*SMOKE, *arguments, "--", TABLE)
+
+    def planned_rules(self, *arguments: str) -> set[str]:
+        """Return the rules that a smoke run would execute now."""
+        done = self.smoke("-n", *arguments)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        if "Nothing to be done" in text:
+            return set()
+        statistics = text.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+        return {line.split()[0] for line in statistics if line.strip()}
+
+    def copy(self, folder: Path, *results: str) -> Project:
+        """Return a fresh clone with some of this project's results copied over, times kept."""
+        clone = Project(make_copy(folder))
+        for name in results:
+            shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
+        return clone
+
+
+def make_copy(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source, target = REPOSITORY / part, folder / part
+        if source.is_dir():
+            # copyfile leaves the time of copying on the files, as a fresh clone has.
+            shutil.copytree(
+                source,
+                target,
+                copy_function=shutil.copyfile,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+            )
+        else:
+            shutil.copyfile(source, target)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A fresh copy of the project without results."""
+    return Project(make_copy(tmp_path / "a project"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A project with a finished smoke run; tests must not change it."""
+    done = Project(make_copy(tmp_path_factory.mktemp("finished") / "project"))
+    result = done.smoke()
+    assert result.returncode == 0, result.stdout + result.stderr
+    return done

@@ -1,0 +1,94 @@
+"""What Snakemake says to wrong settings and wrong data: one clear line, nothing half-written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import SMOKE, TABLE
+
+pytestmark = pytest.mark.workflow
+
+
+def refused(project, message, *arguments):
+    """Assert that a run fails, says ``message`` in one line, shows no traceback, makes nothing."""
+    done = project.run(*SMOKE, *arguments)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert any(message in line for line in text.splitlines()), text
+    assert "Traceback" not in text
+    assert not (project.folder / TABLE).exists()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sede=[1]", "unknown key 'sede'; did you mean 'seeds'"),
+        ("methods=[n2nn]", "methods: the table has no 'n2nn'; did you mean 'n2n'"),
+        ("noises=[gauss26]", "noises: the table has no 'gauss26'; did you mean 'gauss25'"),
+        ("testsets=[kodax]", "testsets: the table has no 'kodax'; did you mean 'kodak'"),
+        ("training={images_sen: 3}", "unknown key 'training.images_sen'; did you mean"),
+        ("train_set=imagenet_val", "data set 'imagenet_val': data_root is not set; get ILSVRC2012"),
+    ],
+)
+def test_wrong_settings(project, setting, message):
+    refused(project, message, setting, "--", TABLE)
+    assert not (project.folder / "results").exists()
+
+
+def test_false_as_text_is_false(project):
+    done = project.run(*SMOKE, "network={global_residual: false}", "-n", "-p", "--", TABLE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"global_residual":false' in done.stdout + done.stderr
+
+
+def test_a_part_never_takes_the_name_of_the_whole(project):
+    refused(project, "ask for results/table1.part.csv", "--", "results/table1.csv")
+
+
+def test_bad_pictures_are_all_named(project):
+    folder = project.folder / "my pictures ü"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "good.png")
+    (folder / "text.png").write_text("not a picture")
+    whole = (folder / "good.png").read_bytes()
+    (folder / "short.png").write_bytes(whole[: len(whole) // 2])
+    text = refused(
+        project, "text.png", f"folders={{mine: '{folder}'}}", "train_set=mine", "--", TABLE
+    )
+    assert "short.png" in text
+    assert not list((project.folder / "results/packs").glob("mine*"))
+
+
+def test_a_test_picture_among_the_training_pictures(project):
+    from unpaired.datasets.embedded import test_records as embedded_test_records
+
+    folder = project.folder / "photos"
+    folder.mkdir()
+    record = list(embedded_test_records(None))[1]
+    Image.fromarray(record.arrays["image"]).save(folder / "renamed.png")
+    refused(
+        project,
+        "hold the same pixels: chelsea = renamed; remove them",
+        f"folders={{mine: '{folder}'}}",
+        "train_set=mine",
+        "--",
+        TABLE,
+    )
+
+
+def test_pictures_smaller_than_the_patch(project):
+    folder = project.folder / "photos"
+    folder.mkdir()
+    Image.fromarray(np.zeros((40, 90, 3), np.uint8)).save(folder / "tiny.png")
+    refused(
+        project,
+        "smaller than the 64-pixel training patch: tiny (90x40)",
+        f"folders={{mine: '{folder}'}}",
+        "train_set=mine",
+        "--",
+        TABLE,
+    )

@@ -1,0 +1,120 @@
+"""Killed runs: the same command again gives the same weights, without --unlock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+# Long enough to be caught in the middle, short enough to wait for.
+ARGUMENTS = [
+    "--cores",
+    "1",
+    "--configfile",
+    "config/smoke.yaml",
+    "--config",
+    "methods=[neighbor2neighbor]",
+    "device=cpu",
+    "training={images_seen: 1200, patch_px: 64, checkpoint_seconds: 0.2}",
+    "--",
+    "results/table1.part.csv",
+]
+
+
+def weights(project):
+    (path,) = (project.folder / "results/models").glob("*/model.safetensors")
+    return path.read_bytes()
+
+
+def wait_for_checkpoint(project, run):
+    """Wait until training has saved some progress, and is not about to finish."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert run.poll() is None, run.stdout.read()
+        if list((project.folder / "results/work").glob("*/checkpoint.safetensors")):
+            return
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint was written")
+
+
+def worker_of(run):
+    """Return the training process below a run."""
+    for process in psutil.Process(run.pid).children(recursive=True):
+        if "unpaired.stages.train" in process.cmdline() and "python" in process.name():
+            return process
+    raise AssertionError("no training process")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    from .conftest import Project, make_copy
+
+    project = Project(make_copy(tmp_path_factory.mktemp("undisturbed") / "project"))
+    done = project.run(*ARGUMENTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return weights(project)
+
+
+def finish(project, undisturbed):
+    done = project.run(*ARGUMENTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert weights(project) == undisturbed
+    log = next((project.folder / "results/logs/train").iterdir()).read_text()
+    assert "resume after" in log
+    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
+
+
+def test_kill_9_of_everything(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    finish(project, undisturbed)
+
+
+def test_kill_9_of_the_worker(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    worker_of(run).kill()
+    run.communicate(timeout=60)
+    assert run.returncode != 0
+    finish(project, undisturbed)
+
+
+def test_kill_9_of_snakemake_alone(project, undisturbed):
+    """The worker lives on as an orphan; the next run waits for it or takes over."""
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    orphan = worker_of(run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert orphan.is_running()
+    done = project.run(*ARGUMENTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert weights(project) == undisturbed
+
+
+def test_sigterm_of_the_worker_saves_before_it_ends(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    worker_of(run).terminate()
+    output, _ = run.communicate(timeout=60)
+    assert "run the same command again to go on from there" in output
+    finish(project, undisturbed)
+
+
+def test_a_second_run_at_once_stops_with_one_line(project):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    second = project.run(*ARGUMENTS)
+    lines = [line for line in second.stderr.splitlines() if "another run is working in" in line]
+    assert second.returncode != 0
+    assert len(lines) == 1
+    assert "Traceback" not in second.stderr
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, output

@@ -1,0 +1,121 @@
+"""The smoke slice of the DAG, from pictures to a table, and what a second run does."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from unpaired.weights import load_model
+
+from .conftest import SMOKE, TABLE
+
+pytestmark = pytest.mark.workflow
+
+
+def rows_of(project):
+    with open(project.folder / TABLE, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_is_filled(finished):
+    rows = rows_of(finished)
+    assert {row["method"] for row in rows} == {"n2n", "neighbor2neighbor", "cbm3d"}
+    assert {row["setting"] for row in rows} == {"gauss25"}
+    for row in rows:
+        assert row["dataset"] == "embedded_test"
+        assert row["scale"] == "smoke"
+        assert row["paper_value"] == row["delta"] == ""
+        assert int(row["n_images"]) == 3
+        assert float(row["value"]) > 0
+    cbm3d = [row for row in rows if row["method"] == "cbm3d"]
+    assert {row["status"] for row in cbm3d} == {"ok"}
+    assert {row["seeds"] for row in cbm3d} == {""}
+
+
+def test_every_model_says_what_made_it(finished):
+    models = list((finished.folder / "results/models").iterdir())
+    assert len(models) == 2
+    for folder in models:
+        about = json.loads((folder / "model.json").read_text())
+        assert about["images_seen"] == about["config"]["images_seen"] == 80
+        assert about["data"]["source"] == "embedded_train"
+        assert about["versions"]["torch"]
+        name, _ = load_model(folder / "model.safetensors")
+        assert folder.name.startswith(f"{name}-")
+        assert (folder / "history.csv").read_text().startswith("phase,step,images_seen,loss")
+
+
+def test_markdown_costs_and_nothing_left_over(finished):
+    results = finished.folder / "results"
+    assert "| gauss25 |" in (results / "table1.part.md").read_text()
+    costs = list(csv.DictReader((results / "table1.part_costs.csv").open()))
+    assert {row["row"] for row in costs} == {"n2n", "neighbor2neighbor", "cbm3d"}
+    assert not [path for path in (results / "work").rglob("*") if path.suffix != ".lock"]
+    assert not list(results.rglob(".*.part*"))
+
+
+def test_second_run_has_nothing_to_do(finished):
+    done = finished.smoke()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_touched_files_and_edited_comments_rerun_nothing(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    for path in clone.folder.rglob("*.py"):
+        os.utime(path)
+    for name in ("methods/n2n.py", "training.py", "packs.py", "tables.py"):
+        path = clone.folder / "src/unpaired" / name
+        path.write_text(path.read_text() + "\n# A new comment.\n")
+    table = clone.folder / "config/tables/table1.yaml"
+    table.write_text("# A new comment.\n" + table.read_text())
+    assert clone.planned_rules() == set()
+
+
+def test_a_fresh_clone_with_results_copied_over_reruns_nothing(finished, tmp_path):
+    assert finished.copy(tmp_path / "without", "results").planned_rules() == set()
+    assert finished.copy(tmp_path / "with", "results", ".snakemake").planned_rules() == set()
+
+
+def test_an_edited_method_reruns_itself_and_the_tables_only(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    path = clone.folder / "src/unpaired/methods/n2n.py"
+    path.write_text(path.read_text() + "\nNEW = 1\n")
+    done = clone.smoke("-n")
+    text = done.stdout + done.stderr
+    assert clone.planned_rules() == {"train", "evaluate", "table"}
+    assert "Train n2n on gauss25" in text
+    assert "Train neighbor2neighbor" not in text
+    assert "Evaluate cbm3d" not in text
+    assert "Code has changed" not in text  # told by params, not by file times
+
+
+def test_a_changed_setting_keeps_the_old_models(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    done = clone.run(*SMOKE, "seeds=[2]", "-n", "--", TABLE)
+    assert "Train n2n on gauss25, seed 2" in done.stdout + done.stderr
+    assert len(list((clone.folder / "results/models").iterdir())) == 2
+
+
+def test_one_stage_can_be_forced_and_one_model_asked_for(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    assert clone.planned_rules("--forcerun", "table") == {"table"}
+    model = next((clone.folder / "results/models").glob("n2n-*")) / "model.safetensors"
+    weights = model.read_bytes()
+    model.unlink()
+    done = clone.run(*SMOKE, "--", str(model.relative_to(clone.folder)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert model.read_bytes() == weights
+
+
+def test_the_figure(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    figure = "results/figures/table1.part_gauss25.png"
+    done = clone.run(*SMOKE, "--", figure)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Image.open(clone.folder / figure) as picture:
+        assert picture.size[0] > 700
