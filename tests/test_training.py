@@ -148,6 +148,23 @@ def test_learning_rate_follows_the_schedule(train_pack, monkeypatch):
     assert rates == pytest.approx([3e-3 * schedule(n / 20) for n in range(0, 20, 2)])
 
 
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_features_are_in_the_stated_precision_and_images_in_fp32(
+    train_pack, precision, dtype, monkeypatch
+):
+    monkeypatch.setattr("unpaired.devices.has_bf16", lambda device: True)
+    method = make(images_seen=2)
+    seen = []
+    method.network.bottleneck.register_forward_hook(lambda *a: seen.append(a[2].dtype))
+    method.network.register_forward_hook(lambda *a: seen.extend((a[1][0].dtype, a[2].dtype)))
+    result = train(method, samples_for(method, train_pack), seed=1, precision=precision)
+    assert result.precision == precision
+    assert set(seen[::3]) == {dtype}
+    assert set(seen[1::3] + seen[2::3]) == {torch.float32}
+
+
 def test_a_loss_that_is_not_finite_stops_with_one_line(train_pack):
     method = make(images_seen=24, learning_rate=1e30)
     with pytest.raises(UnpairedError, match=r"loss is not finite after .* lower"):

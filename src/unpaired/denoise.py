@@ -128,15 +128,13 @@ def _warn_of_correlation(paths: list[Path]) -> None:
     """Measure on some of the pictures whether the noise of neighbours is correlated, and say so."""
     probed = paths[:: -(-len(paths) // PICTURES_PROBED)]
     reports = [noise_correlation(read_picture(path).normalized()[0]) for path in probed]
-    worst = sorted(reports, key=lambda report: report.strongest)[len(reports) // 2]
-    if worst.is_correlated:
-        print(f"warning: {worst.warning}", flush=True)
-    else:
-        print(
-            f"noise correlation between neighbours {worst.strongest:+.2f} (median of {len(probed)} "
-            "pictures): neighbour-based methods apply",
-            flush=True,
-        )
+    measured = sorted((r for r in reports if r.n_patches), key=lambda report: report.strongest)
+    if not measured:
+        print("noise correlation: no part of the pictures is flat enough to tell", flush=True)
+        return
+    median = measured[len(measured) // 2]
+    told = f"noise correlation between neighbours {median.strongest:+.2f} ({len(probed)} pictures)"
+    print(f"warning: {median.warning}" if median.is_correlated else told, flush=True)
 
 
 def _restorer(

@@ -8,9 +8,9 @@ pixels (colour profile, EXIF, resolution, geographic and microscopy tags) is car
   display stay the same.
 * Palettes become RGB, since restored colours are not in the palette; gray of fewer than 8 bits in
   PNG becomes 8 bits.
-* JPEG is written at quality 95 without chroma subsampling: the format has no lossless form that
-  programs can read. WebP is written lossless. TIFF keeps its compression where that is lossless,
-  else it gets Deflate; tiles become strips, and previews and reduced copies inside are left out.
+* JPEG is written at quality 95 without chroma subsampling, since hardly any program reads its
+  lossless form. WebP is written lossless. TIFF keeps its compression where that is lossless, else
+  it gets Deflate; tiles become strips, and previews and reduced copies inside are left out.
 * A JPEG of several pictures (MPO) keeps the first.
 """
 
@@ -125,9 +125,8 @@ def write_picture(picture: Picture, path: str | os.PathLike) -> None:
     if path.exists() and path.samefile(picture.path):
         raise _bad(path, "writing would overwrite the input", "choose another folder")
     _refuse_non_finite(path, picture.pixels, "the method failed on this picture; try another")
-    samples = _to_samples(picture)
-    with atomic_path(path) as part:
-        _FORMATS[picture.format].write(part, samples, picture.carried)
+    with _within_memory(path), atomic_path(path) as part:
+        _FORMATS[picture.format].write(part, _to_samples(picture), picture.carried)
 
 
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
@@ -206,8 +205,7 @@ def _pictures_at(path: str | os.PathLike) -> list[Path]:
         pictures = sorted(_walk(path, set()))
     if not pictures:
         raise _bad(path, "no picture in this folder", f"known suffixes: {', '.join(SUFFIXES)}")
-    for picture in pictures:
-        _refuse_no_file(picture)
+    read_all(pictures, _refuse_no_file)
     return pictures
 
 
@@ -250,12 +248,15 @@ def _conditioning(pixels: np.ndarray) -> tuple[float, float]:
     values = pixels.reshape(-1)
     if values.size > 1_000_000:
         values = values[numpy_generator("conditioning").integers(0, values.size, 1_000_000)]
-    low, high = np.percentile(values, [0.5, 99.5])
+    low, high = np.percentile(values, [0.5, 99.5]).astype(float)
     # Noise around black dips a little below 0, which is no reason to move the origin.
     near_zero = -0.25 * (high - low) <= low <= 3 * (high - low)
     offset = 0.0 if near_zero else float(np.float32(low))
     extent = high - offset
-    return (float(2.0 ** np.round(np.log2(extent))) if extent > 0 else 1.0), offset
+    if extent <= 0:
+        return 1.0, offset
+    exponent = np.clip(np.round(np.log2(extent)), -126, 127)  # of normal float32 numbers
+    return float(2.0**exponent), offset
 
 
 def _to_picture(path: Path, format_name: str, decoded: _Decoded) -> Picture:
@@ -265,7 +266,8 @@ def _to_picture(path: Path, format_name: str, decoded: _Decoded) -> Picture:
     if samples.dtype.kind == "u":
         pixels = colors / np.float32(np.iinfo(samples.dtype).max)
     else:
-        pixels = colors.astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond single precision becomes infinite, see below
+            pixels = colors.astype(np.float32)
         _refuse_non_finite(path, pixels, "set them to a number")
     scale, offset = (1.0, 0.0) if samples.dtype == np.uint8 else _conditioning(pixels)
     return Picture(path, pixels, alpha, samples.dtype, format_name, carried, scale, offset)
@@ -337,9 +339,8 @@ def _refuse_size(path: Path, width: int, height: int, pages: int = 1) -> None:
     if width * height * pages == 0:
         raise _bad(path, f"its size is {width} x {height}", "leave it out")
     if width * height * pages > MAX_PIXELS:
-        size = f"{width} x {height}" + (f" x {pages} pages" if pages > 1 else "")
-        most = f"more than {MAX_PIXELS / 1e6:g} megapixels"
-        raise _bad(path, f"{size} pixels, {most}", "crop or split it")
+        size = f"{width} x {height} pixels" + (f" on {pages} pages" if pages > 1 else "")
+        raise _bad(path, f"{size}, more than {MAX_PIXELS / 1e6:g} megapixels", "crop or split it")
 
 
 # ---- PNG ----------------------------------------------------------------------------------------
@@ -446,12 +447,12 @@ _DESCRIPTION = 270
 _TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
+_RGB_PHOTOMETRICS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _PHOTOMETRICS = (
+    *_RGB_PHOTOMETRICS,
     tifffile.PHOTOMETRIC.MINISBLACK,
     tifffile.PHOTOMETRIC.MINISWHITE,
-    tifffile.PHOTOMETRIC.RGB,
     tifffile.PHOTOMETRIC.PALETTE,
-    tifffile.PHOTOMETRIC.YCBCR,
 )
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25  # leaves room for headers
 _ALPHA_KINDS = (1, 2)  # values of ExtraSamples: associated and unassociated alpha
@@ -470,12 +471,12 @@ def _read_tiff(path: Path) -> _Decoded:
     _check_page_chain(path)
     with tifffile.TiffFile(path) as tiff:
         pages = [page for page in tiff.pages if not page.is_reduced and not page.is_mask]
+        pages = pages or list(tiff.pages)
         _refuse_tiff_kind(path, pages)
         first, count = pages[0], _page_count(tiff, pages)
         _refuse_size(path, first.imagewidth, first.imagelength, count)
         _check_segments(pages, tiff.filehandle.size)
-        arrays = (_channels_last(array, first) for array in _tiff_arrays(tiff, pages))
-        samples = _stack(arrays, count)
+        samples = _stack(_tiff_arrays(tiff, pages, count), count)
         layout = _tiff_layout(tiff, pages, count)
     return _Decoded(samples, _has_alpha(first), layout)
 
@@ -517,8 +518,8 @@ def _refuse_tiff_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
         raise _bad(path, f"pages with axes {first.axes}", "save it as a stack of flat pages")
     bits = first.bitspersample
     if _is_palette(first):
-        if first.dtype != np.uint8:
-            raise _bad(path, f"a palette of {bits} bits", "convert it to RGB")
+        if first.dtype != np.uint8 or first.samplesperpixel > 1:
+            raise _bad(path, f"a palette of {bits} bits or with alpha", "convert it to RGB")
     elif str(first.dtype) not in _TIFF_DTYPES or bits != 8 * first.dtype.itemsize:
         what = f"{bits}-bit samples of type {first.dtype}"
         raise _bad(path, what, "convert it to 8- or 16-bit unsigned integers or to 32-bit floats")
@@ -530,7 +531,8 @@ def _refuse_tiff_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
 
 def _refuse_tiff_channels(path: Path, first: tifffile.TiffPage, pages: int) -> None:
     colors = first.samplesperpixel - _has_alpha(first)
-    if colors not in (1, 3):
+    must_be_rgb = first.photometric in _RGB_PHOTOMETRICS
+    if colors != 3 and (colors != 1 or must_be_rgb):
         what = f"{first.samplesperpixel} channels that are not gray or RGB with or without alpha"
         raise _bad(path, what, "save it as RGB, or as a stack with one page per channel")
     if pages > 1 and first.imagewidth <= 4:
@@ -572,16 +574,19 @@ def _check_segments(pages: list[tifffile.TiffPage], size: int) -> None:
             raise ValueError(f"page {number} is cut short")
 
 
-def _tiff_arrays(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Iterator[np.ndarray]:
-    if _page_count(tiff, pages) > len(pages):
-        yield from tiff.series[0].asarray().reshape(-1, *pages[0].shape)
+def _tiff_arrays(
+    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+) -> Iterator[np.ndarray]:
+    """Yield H x W x S per page."""
+    if count > len(pages):
+        for array in tiff.series[0].asarray().reshape(count, *pages[0].shape):
+            yield _channels_last(array, pages[0])
     else:
         for page in pages:
-            yield page.asarray()
+            yield _channels_last(page.asarray(), page)
 
 
 def _channels_last(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
-    """Return H x W x S."""
     if _is_palette(page):
         # Colour maps hold 16 bits: 8 bits times 257, or times 256 from some old programs.
         return np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, array], 0, -1)
@@ -603,10 +608,7 @@ def _tiff_layout(
     tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
 ) -> _TiffLayout:
     first = pages[0]
-    turned_rgb = first.photometric in (
-        tifffile.PHOTOMETRIC.PALETTE,
-        tifffile.PHOTOMETRIC.YCBCR,
-    )
+    turned_rgb = _is_palette(first) or first.photometric == tifffile.PHOTOMETRIC.YCBCR
     compression = tifffile.COMPRESSION(first.compression).name
     is_lossless = compression in _LOSSLESS
     options = {

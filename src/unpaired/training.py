@@ -84,10 +84,10 @@ def train(
     """
     chosen = choose_device(device)
     chosen_precision = choose_precision(precision, chosen)
+    # Fabric's own mixed precision would round the input images to bf16, which is coarser than 8
+    # bits, and skip methods other than forward() on a single device. See _one_step.
     fabric = Fabric(
-        accelerator={"cuda": "gpu"}.get(chosen.type, chosen.type),
-        devices=1,
-        precision="bf16-mixed" if chosen_precision == "bf16" else "32-true",
+        accelerator={"cuda": "gpu"}.get(chosen.type, chosen.type), devices=1, precision="32-true"
     )
     result = Result(precision=chosen_precision, device=describe(chosen))
     print(f"train on {result.device} in {result.precision}, seed {seed}", flush=True)
@@ -182,7 +182,9 @@ class _Run:
         # Dropout and the like draw from the global generator: fix it for every step by itself.
         torch.manual_seed(seed_for(self.seed, "step", self.step))
         state = TrainingState(self.seed, self.step, self.phase_images, fraction)
-        losses = self.wrapped.losses(batch, state)
+        bf16 = self.result.precision == "bf16"
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=bf16):
+            losses = self.wrapped.losses(batch, state)
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["loss"])
         optimizer.step()

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image, UnidentifiedImageError
+
 from unpaired.datasets.folder import records_of
-from unpaired.images import find_pictures, picture_size
+from unpaired.images import find_pictures
 from unpaired.packs import Record
 
 SIDE_MIN_PX, SIDE_MAX_PX = 256, 512
@@ -29,4 +31,9 @@ def records(folder: Path) -> Iterator[Record]:
 
 
 def _is_selected(path: Path) -> bool:
-    return all(SIDE_MIN_PX <= side <= SIDE_MAX_PX for side in picture_size(path))
+    """Judge by the header alone; what has none is kept, so that packing names it as bad."""
+    try:
+        with Image.open(path) as picture:
+            return all(SIDE_MIN_PX <= side <= SIDE_MAX_PX for side in picture.size)
+    except (OSError, UnidentifiedImageError):
+        return True

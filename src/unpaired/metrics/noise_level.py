@@ -32,7 +32,7 @@ def estimate_noise_std(image: np.ndarray, stride: int = 1) -> float:
         the estimate too small).
     stride: pixels between patches. 1 is the paper's; a larger one is faster but needs more image,
         as the estimate is good only with many more patches than the 64 C numbers in a patch: within
-        10 % on colour crops of 64 x 64 at stride 1, and too small by a fifth or more below 32 x 32.
+        10 % on colour crops of 64 x 64 at stride 1, but too small by a quarter at 32 x 32.
 
     Returns the standard deviation in the units of the image; fine texture everywhere can raise it,
     mostly in one-channel images with weak noise. Raises UnpairedError for an image that holds fewer

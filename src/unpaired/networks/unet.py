@@ -15,9 +15,10 @@ class UNet(nn.Module):
     Neighbor2Neighbor use LeakyReLU 0.2, learned 2x2 deconvolutions and a scaled Kaiming start; the
     authors of the blind-spot paper LeakyReLU 0.1, nearest up-sampling and He initialization.
 
-    global_residual: the network predicts a correction that is added to its input, and starts with
-    He initialization and a correction of zero. Not in any of the papers; it lets a training of
-    minutes start at the identity instead of learning it.
+    global_residual: the network predicts a correction that is added to its input. It is given the
+    image minus 0.5 and starts with He initialization, deconvolutions that repeat pixels, and a
+    correction of zero. Not in any of the papers; it lets a training of minutes start at the
+    identity instead of learning it.
     """
 
     multiple_px = 32
@@ -88,10 +89,14 @@ class UNet(nn.Module):
             nn.init.zeros_(module.bias)
         if self.global_residual:
             nn.init.zeros_(self.last.weight)
+            for up in self.ups:
+                if isinstance(up, nn.ConvTranspose2d):
+                    nn.init.zeros_(up.weight)
+                    up.weight.data.diagonal(dim1=0, dim2=1).fill_(1)
 
     def forward(self, image: Tensor) -> Tensor:
-        skips = [image]
-        features = image
+        features = image - 0.5 if self.global_residual else image
+        skips = [features]
         for encoder in self.encoders:
             features = self.pool(encoder(features))
             skips.append(features)

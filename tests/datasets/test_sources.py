@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.conftest import REPOSITORY, shared_data
+from unpaired.cli import app
+from unpaired.datasets import DATASETS, get_dataset, is_present, open_reader
+from unpaired.datasets.folder import colour_records, records
+from unpaired.errors import UnpairedError
+from unpaired.settings import parse_settings
+
+
+def save(path, height=70, width=80, gray=False, seed=0):
+    shape = (height, width) if gray else (height, width, 3)
+    image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return image
+
+
+def test_embedded_photographs_are_there_and_disjoint():
+    train, test = (
+        list(open_reader(DATASETS[n])(None)) for n in ("embedded_train", "embedded_test")
+    )
+    assert [record.name for record in train] == ["coffee", "rocket", "motorcycle_left", "china"]
+    assert [record.name for record in test] == ["astronaut", "chelsea", "flower"]
+    for record in train + test:
+        assert record.arrays["image"].dtype == np.uint8
+        assert record.arrays["image"].shape[2] == 3
+        assert min(record.arrays["image"].shape[:2]) >= 256
+    assert len({record.sha256_pixels for record in train + test}) == 7
+
+
+def test_a_folder_tree_of_any_names(tmp_path):
+    images = {
+        name: save(tmp_path / f"{name}.png", seed=n)
+        for n, name in enumerate(["b", "a ü", "deep/er/c"])
+    }
+    found = {record.name: record.arrays["image"] for record in records(tmp_path)}
+    assert found.keys() == images.keys()
+    assert all(np.array_equal(found[name], images[name]) for name in images)
+
+
+def test_gray_is_tiled_and_left_out_of_set14(tmp_path):
+    gray = save(tmp_path / "gray.png", gray=True)
+    save(tmp_path / "colour.png")
+    tiled = {record.name: record.arrays["image"] for record in records(tmp_path)}["gray"]
+    assert np.array_equal(tiled, np.repeat(gray[..., None], 3, 2))
+    assert [record.name for record in colour_records(tmp_path)] == ["colour"]
+
+
+def test_all_bad_files_are_named_at_once(tmp_path):
+    save(tmp_path / "good.png")
+    (tmp_path / "one.png").write_text("x")
+    (tmp_path / "two.jpg").write_bytes(b"")
+    with pytest.raises(UnpairedError, match=r"2 bad pictures: .*one\.png.*two\.jpg"):
+        list(records(tmp_path))
+
+
+def test_two_files_that_differ_in_suffix_only(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "a.jpg")
+    with pytest.raises(UnpairedError, match="differ only in their suffix"):
+        list(records(tmp_path))
+
+
+def test_imagenet_selection_by_both_sides(tmp_path, capsys):
+    sizes = {"kept": (256, 512), "kept2": (300, 400), "small": (255, 300), "large": (300, 513)}
+    for name, (height, width) in sizes.items():
+        save(tmp_path / f"class/{name}.JPEG", height, width)
+    found = [record.name for record in open_reader(DATASETS["imagenet_val"])(tmp_path)]
+    assert found == ["class/kept", "class/kept2"]
+    assert "kept 2 of 4 pictures" in capsys.readouterr().out
+
+
+def test_check_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    save(tmp_path / "kodak/kodim01.png")
+    result = CliRunner().invoke(app, ["data", "check", "--data-root", str(tmp_path)])
+    assert result.exit_code == 0
+    lines = {line.split()[1].rstrip(":"): line for line in result.output.splitlines()}
+    text = result.output
+    assert "found    embedded_train: 4 pictures" in text
+    assert "found    kodak: 1 pictures" in text
+    assert "but the protocol has 24" in text
+    assert "missing  data set 'bsd300'" in text
+    assert "layout: bsd300/101085.jpg" in text
+    assert len(lines) >= 4
+
+
+def test_presence_follows_data_root(tmp_path):
+    (tmp_path / "kodak").mkdir()
+    here, nowhere = parse_settings({"data_root": str(tmp_path)}), parse_settings({})
+    assert is_present(DATASETS["kodak"], here)
+    assert not is_present(DATASETS["kodak"], nowhere)
+    assert is_present(DATASETS["embedded_test"], nowhere)
+    with pytest.raises(UnpairedError, match="unknown data set 'kodac'; did you mean 'kodak'"):
+        get_dataset("kodac", here)
+
+
+@pytest.mark.parametrize(("name", "count"), [("kodak", 24), ("bsd300", 100), ("set14", 12)])
+def test_the_real_test_sets(name, count):
+    folder = shared_data(name)
+    assert len(list(open_reader(DATASETS[name])(folder))) == count == DATASETS[name].pictures
