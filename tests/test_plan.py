@@ -51,6 +51,7 @@ def test_narrowing_makes_a_part_and_seeds_do_not():
         ({"methods": ["n2d"]}, "methods: the table has no 'n2d'; did you mean 'n2"),
         ({"testsets": ["kodac"]}, "testsets: the table has no 'kodac'; did you mean 'kodak'"),
         ({"noises": ["gauss52"]}, "noises: the table has no 'gauss52'"),
+        ({"overrides": {"n2d": {}}}, "unknown method 'n2d'"),
         ({"train_set": "embeded_train"}, "did you mean 'embedded_train'"),
     ],
 )
@@ -76,6 +77,7 @@ def test_what_defines_a_model_names_its_folder():
         model(training={"images_seen": 8}),
         model(training={"threads": 2}),
         model(network={"width": 8}),
+        model(overrides={"neighbor2neighbor": {"gamma": 1.0}}),
     ]
     assert len({base, *(other.id for other in changed)}) == len(changed) + 1
 
@@ -88,6 +90,7 @@ def test_what_defines_a_model_names_its_folder():
         {"training": {"workers": 3, "checkpoint_seconds": 5}},
         {"evaluation": {"crop_px": 64}},
         {"seeds": [1, 2]},
+        {"overrides": {"n2c": {"width": 8}}},
     ],
 )
 def test_what_does_not_define_a_model_leaves_its_name(config):

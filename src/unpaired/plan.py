@@ -125,8 +125,8 @@ class TablePlan:
 
 def plan_table(table: Table, settings: Settings) -> TablePlan:
     """Work out what a table needs; raises UnpairedError for unknown names and absent paper data."""
-    for row in table.rows:
-        module_of(row.method)
+    for method in [*(row.method for row in table.rows), *settings.overrides]:
+        module_of(method)
     rows = _narrow("methods", [row.name for row in table.rows], settings.methods)
     testsets = _narrow("testsets", table.testsets, settings.testsets, settings.folders)
     noises = _narrow("noises", table.noises, settings.noises)
@@ -193,7 +193,8 @@ def _plan_cell(settings: Settings, noise: str, row: Row, testset: str) -> Cell:
 def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
     """Return the model behind a row: what its folder's name is the hash of."""
     if row.method in PER_IMAGE:
-        return Model(row.method, {"method": row.method, "overrides": row.options})
+        overrides = settings.overrides.get(row.method, {}) | row.options
+        return Model(row.method, {"method": row.method, "overrides": overrides})
     training, network = settings.training, settings.network
     set_by_config = {
         "images_seen": training.images_seen,
@@ -206,6 +207,7 @@ def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
         "global_residual": network.global_residual,
     }
     overrides = {key: value for key, value in set_by_config.items() if value is not None}
+    overrides |= settings.overrides.get(row.method, {})
     spec = {
         "method": row.method,
         "overrides": overrides | row.options,

@@ -96,6 +96,11 @@ class Settings(Typed):
     training: Training = Training()
     network: Network = Network()
     evaluation: Evaluation = Evaluation()
+    overrides: Annotated[
+        dict[str, dict[str, Any]], BeforeValidator(lambda value: {} if value is None else value)
+    ] = Field(
+        {}, description="Method -> settings of its own that replace those of training and network."
+    )
 
 
 class Row(Typed):

@@ -278,6 +278,9 @@ def deviations(plan: TablePlan) -> list[str]:
     if changed:
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
         said.append(f"Training differs from the papers': {listed}.")
+    for method, values in settings.overrides.items():
+        listed = ", ".join(f"{key} = {value}" for key, value in sorted(values.items()))
+        said.append(f"{method}: {listed}.")
     if settings.train_set != "imagenet_val":
         said.append(f"Trained on '{settings.train_set}' instead of ImageNet's validation images.")
     if settings.evaluation.crop_px:
