@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -78,18 +81,40 @@ def test_a_failing_source_leaves_the_previous_pack(tmp_path):
 def test_disk_full_is_one_line_and_keeps_the_previous_pack(tmp_path, monkeypatch):
     path = tmp_path / "p.h5"
     write_pack(path, [Record("old", {"image": image(8, 8)}, "s")], **OPTIONS)
+    assert path.stat().st_size < 100_000  # what was reserved and not used is given back
 
-    def full(*args, **kwargs):
-        raise OSError(
-            f"Can't write data (file write failed: errno = {errno.ENOSPC}, "
-            "error message = 'No space left on device')"
-        )
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UnpairedError, match=r"cannot write .*p\.h5: the disk is full"):
         write_pack(path, [Record("new", {"image": image(8, 8)}, "s")], **OPTIONS)
     monkeypatch.undo()
     assert Pack(path).columns["name"] == ["old"]
+
+
+def test_a_write_that_the_system_refuses_is_one_line_and_keeps_the_previous_pack(tmp_path):
+    """For real: a process that may not write more than 100 kB meets HDF5's own error."""
+    path = tmp_path / "p.h5"
+    write_pack(path, [Record("old", {"image": image(8, 8)}, "s")], **OPTIONS)
+    code = f"""
+import resource, signal, numpy as np
+from pathlib import Path
+from unpaired.errors import UnpairedError
+from unpaired.packs import Record, write_pack
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+records = (Record(str(n), {{"image": np.zeros((300, 300, 3), np.uint8)}}, str(n)) for n in range(9))
+try:
+    write_pack(Path({str(path)!r}), records, source="s", value_range=(0, 255),
+               colour_space="sRGB", settings={{}})
+except UnpairedError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "p.h5: the file would be larger than the system allows" in done.stdout, done.stderr
+    assert Pack(path).columns["name"] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.h5"]
 
 
 def test_empty_source_is_refused(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 import torch
 
 from unpaired.errors import UnpairedError
@@ -44,6 +47,18 @@ def choose_precision(wanted: str, device: torch.device) -> str:
             f"this {device.type} has no bf16; set training.precision to auto or fp32"
         )
     return "fp32"
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep freed blocks for reuse instead of returning them to the system.
+
+    Every step of a training on CPU allocates the same megabytes again; getting them back as fresh,
+    zeroed pages took a sixth of the time. Does nothing where the C library is not glibc.
+    """
+    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(mmap_threshold, 2**30)
+        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def describe(device: torch.device) -> str:

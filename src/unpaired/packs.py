@@ -7,9 +7,12 @@ little more than itself. Columns of metadata (name, scene, digests) are arrays a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +28,8 @@ from unpaired.progress import Progress
 SCHEMA = "unpaired-pack"
 SCHEMA_VERSION = 1
 CHUNK_PX = 256
+RESERVE_BYTES = 8 * 2**20  # Disk space is asked for in steps of this.
+SLACK_BYTES = 2**20  # More than HDF5's own bookkeeping for one record.
 COLUMNS = ("name", "scene", "sha256_file", "sha256_pixels")
 
 
@@ -73,14 +78,16 @@ def write_pack(
     """
     columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
     with atomic_path(path) as aside, Progress(f"pack {source}", total) as progress:
-        with h5py.File(aside, "w", libver="latest") as pack:
+        with h5py.File(aside, "w", libver="latest") as pack, open(aside, "r+b") as raw:
             for record in records:
+                _reserve(raw.fileno(), pack, sum(a.nbytes for a in record.arrays.values()))
                 _append(pack, record, len(columns["name"]))
                 for column in COLUMNS:
                     columns[column].append(getattr(record, column))
                 progress.advance()
             if not columns["name"]:
                 raise UnpairedError(f"data set '{source}' holds no usable picture: nothing to pack")
+            _reserve(raw.fileno(), pack, sum(len(v) + 64 for c in columns.values() for v in c))
             for column, values in columns.items():
                 pack.create_dataset(f"columns/{column}", data=values, dtype=h5py.string_dtype())
             pack.attrs["schema"] = SCHEMA
@@ -89,7 +96,27 @@ def write_pack(
             pack.attrs["value_range"] = value_range
             pack.attrs["colour_space"] = colour_space
             pack.attrs["settings"] = json.dumps(settings, sort_keys=True)
+            pack.flush()
+            used_bytes = pack.id.get_filesize()
+        os.truncate(aside, used_bytes)
         return len(columns["name"])
+
+
+def _reserve(descriptor: int, pack: h5py.File, coming_bytes: int) -> None:
+    """Make sure that the disk has room for ``coming_bytes`` more, before HDF5 needs it.
+
+    HDF5 meets a full disk too late to report it, and then crashes; asking the system for the space
+    first raises an ordinary OSError. Where the system cannot reserve, its free space is looked at.
+    """
+    size = pack.id.get_filesize() + coming_bytes + SLACK_BYTES
+    size = -(-size // RESERVE_BYTES) * RESERVE_BYTES
+    missing = size - os.fstat(descriptor).st_size
+    if missing <= 0:
+        return
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    elif shutil.disk_usage(pack.filename).free < missing:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _append(pack: h5py.File, record: Record, index: int) -> None:

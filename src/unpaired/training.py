@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from unpaired.devices import choose_device, choose_precision, describe
+from unpaired.devices import choose_device, choose_precision, describe, keep_freed_memory
 from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path
 from unpaired.methods.base import Method, Phase, TrainingState
@@ -91,6 +91,8 @@ def train(
     )
     result = Result(precision=chosen_precision, device=describe(chosen))
     print(f"train on {result.device} in {result.precision}, seed {seed}", flush=True)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     method.to(memory_format=torch.channels_last)
     run = _Run(fabric, method, samples, seed, workers, checkpointing, result)
     with stop_signals() as stop:

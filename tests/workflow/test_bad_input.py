@@ -48,6 +48,10 @@ def test_a_part_never_takes_the_name_of_the_whole(project):
     refused(project, "ask for results/table1.part.csv", "--", "results/table1.csv")
 
 
+def test_an_unknown_table(project):
+    refused(project, "there is no table 99; there are: 1", "--", "results/table99.csv")
+
+
 def test_bad_pictures_are_all_named(project):
     folder = project.folder / "my pictures ü"
     folder.mkdir()

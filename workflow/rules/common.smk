@@ -21,25 +21,27 @@ PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
 
 
 def plan_tables(settings):
-    """Plan every table that the settings allow; stop with one line if they allow none."""
-    plans, errors = {}, []
-    for path in sorted(TABLES_FOLDER.glob("table*.yaml")):
+    """Plan every table that the settings allow; stop with one line if they allow none.
+
+    Returns the plans, and why each of the other tables has none, by table number.
+    """
+    plans, refusals = {}, {}
+    for table in [load_table(path) for path in sorted(TABLES_FOLDER.glob("table*.yaml"))]:
         try:
-            table = load_table(path)
             plans[table.number] = plan_table(table, settings)
         except UnpairedError as error:
-            errors.append(error)
+            refusals[table.number] = error
     if not plans:
-        exit_with(errors[0])
-    return plans
+        exit_with(next(iter(refusals.values())))
+    return plans, refusals
 
 
 try:
     SETTINGS = parse_settings(config)
+    PLANS, REFUSALS = plan_tables(SETTINGS)
 except UnpairedError as error:
     exit_with(error)
 
-PLANS = plan_tables(SETTINGS)
 MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
@@ -74,9 +76,12 @@ def get_score(wildcards) -> Score:
 
 def get_plan(wildcards) -> TablePlan:
     """Return the plan of a table, refusing to give a part of a table the name of the whole."""
-    plan = PLANS.get(int(wildcards.number))
-    if plan is None:
-        exit_with(f"the settings do not fit table {wildcards.number}")
+    number = int(wildcards.number)
+    if number in REFUSALS:
+        exit_with(REFUSALS[number])
+    if number not in PLANS:
+        exit_with(f"there is no table {number}; there are: {', '.join(map(str, sorted(PLANS)))}")
+    plan = PLANS[number]
     if plan.is_part and not wildcards.part:
         exit_with(
             f"the settings narrow table {wildcards.number}: ask for results/{plan.name}.csv, "
