@@ -27,13 +27,13 @@ def draw_comparison(plan: TablePlan, noise: str, root: Path, output: Path) -> No
     panels.append((_third(_example(cells[0], root), 2), "clean", ""))
     columns = min(len(panels), COLUMNS_MAX)
     rows = -(-len(panels) // columns)
-    figure = Figure((columns * PANEL_INCHES, rows * (PANEL_INCHES + 0.55)), layout="constrained")
+    figure = Figure((columns * PANEL_INCHES, rows * (PANEL_INCHES + 0.35)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
-        axis.axis("off")
+        axis.set(xticks=[], yticks=[], frame_on=False)
     for axis, (picture, title, scores) in zip(axes, panels, strict=False):
         axis.imshow(_centre(picture), interpolation="nearest")
-        axis.set_title(f"{title}\n{scores}", fontsize=7, y=-0.28)
+        axis.set_xlabel(f"{title}\n{scores}", fontsize=7)
     figure.savefig(output, dpi=150, format="png")
 
 

@@ -4,7 +4,6 @@ import shlex
 import sys
 from pathlib import Path
 
-
 from unpaired.datasets import folder_of, get_dataset
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import sha256_of
