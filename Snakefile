@@ -1,7 +1,7 @@
 # Unpaired: source images -> pack -> train -> evaluate -> table -> figures.
 #
 #   snakemake --cores all results/table1.csv                                  demo scale, embedded data
-#   snakemake --cores all --configfile config/paper.yaml results/table1.csv   the paper's protocol
+#   snakemake --cores all results/table1.csv --configfile config/paper.yaml   the paper's protocol
 from snakemake.utils import min_version
 
 min_version("9.20")

@@ -126,12 +126,13 @@ def _append(pack: h5py.File, record: Record, index: int) -> None:
 
 
 class Pack:
-    """A pack opened for reading. Safe to send to worker processes: each opens the file anew."""
+    """A pack opened for reading. Safe in worker processes: each opens the file anew."""
 
     def __init__(self, path: Path) -> None:
         """Open ``path``; raises UnpairedError if it is missing, truncated, foreign or too new."""
         self.path = Path(path)
         self._file: h5py.File | None = None
+        self._owner = 0  # process that opened the file: HDF5 handles do not survive a fork
         file = self._open()
         self.source = str(file.attrs["source"])
         self.value_range = tuple(float(value) for value in file.attrs["value_range"])
@@ -142,7 +143,7 @@ class Pack:
         self.fields = tuple(key for key in file if key != "columns")
 
     def _open(self) -> h5py.File:
-        if self._file is None:
+        if self._file is None or self._owner != os.getpid():
             try:
                 file = h5py.File(self.path, "r")
             except FileNotFoundError:
@@ -153,7 +154,7 @@ class Pack:
                     "delete it and run again"
                 ) from error
             self._check(file)
-            self._file = file
+            self._file, self._owner = file, os.getpid()
         return self._file
 
     def _check(self, file: h5py.File) -> None:
