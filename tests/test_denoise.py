@@ -148,6 +148,21 @@ def test_bad_input_writes_nothing(tmp_path, rgb_model):
     assert not out.exists()
 
 
+def test_unknown_device_and_precision(tmp_path):
+    good = tmp_path / "good.png"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(good)
+    where = ("--output", tmp_path / "out", "--minutes", 0.001)
+    refused("unknown device 'gpu'", good, *where, "--device", "gpu")
+    refused("unknown precision 'fp16'", good, *where, "--precision", "fp16")
+
+
+def test_an_output_folder_inside_the_input_folder_can_be_written_twice(tmp_path, rgb_model):
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "x.png")
+    for _ in range(2):
+        written = denoise([tmp_path], tmp_path / "restored", Options(model=rgb_model))
+        assert written == [tmp_path / "restored/x.png"]
+
+
 def test_two_pictures_of_one_name(tmp_path, rgb_model):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

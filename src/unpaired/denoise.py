@@ -83,6 +83,8 @@ def _targets(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
     targets: dict[Path, Path] = {}
     for given in map(Path, inputs):
         for path in find_pictures([given]):
+            if _is_inside(path, output) and not _is_inside(given, output):
+                continue  # Written by an earlier run into an output folder inside the input.
             relative = path.relative_to(given) if given.is_dir() else Path(path.name)
             targets[path] = output / relative
     taken: dict[Path, Path] = {}
@@ -97,6 +99,10 @@ def _targets(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
     if clashes:
         raise UnpairedError(f"{list_some(clashes)}; choose another --output folder")
     return targets
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _check_method(options: Options) -> None:

@@ -7,7 +7,9 @@ import sys
 
 import torch
 
-from unpaired.errors import UnpairedError
+from unpaired.errors import UnpairedError, suggest
+
+PRECISIONS = ("auto", "bf16", "fp32")
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -21,6 +23,8 @@ def choose_device(wanted: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if wanted not in ("auto", *available):
+        raise UnpairedError(f"unknown device '{wanted}'{suggest(wanted, ('auto', *available))}")
     if wanted == "auto":
         wanted = next(name for name, there in available.items() if there)
     if not available[wanted]:
@@ -39,13 +43,19 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """Return ``bf16`` or ``fp32`` for a wish of ``auto``, ``bf16`` or ``fp32``."""
-    if wanted == "fp32" or has_bf16(device):
-        return "fp32" if wanted == "fp32" else "bf16"
+    """Return ``bf16`` or ``fp32`` for a wish of ``auto``, ``bf16`` or ``fp32``.
+
+    ``auto`` takes bf16 where the processor has it. Raises UnpairedError where bf16 was asked for
+    and is not there.
+    """
+    if wanted not in PRECISIONS:
+        raise UnpairedError(f"unknown precision '{wanted}'{suggest(wanted, PRECISIONS)}")
+    if wanted == "fp32":
+        return "fp32"
+    if has_bf16(device):
+        return "bf16"
     if wanted == "bf16":
-        raise UnpairedError(
-            f"this {device.type} has no bf16; set training.precision to auto or fp32"
-        )
+        raise UnpairedError(f"this {device.type} has no bf16; set the precision to auto or fp32")
     return "fp32"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable
+from typing import NoReturn
 
 
 class UnpairedError(Exception):
@@ -25,7 +26,7 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
     return "; ".join(items[:limit]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def exit_with(error: Exception) -> None:
+def exit_with(error: Exception | str) -> NoReturn:
     """Print one line to standard error and leave with exit code 1."""
     print(f"error: {error}", file=sys.stderr, flush=True)
     raise SystemExit(1)

@@ -101,7 +101,9 @@ def figures_of(plan: TablePlan) -> list[str]:
 def pack_options(wildcards):
     dataset = get_dataset(wildcards.dataset, SETTINGS)
     own = " --own" if dataset.name in SETTINGS.folders else ""
-    return f"--dataset {dataset.name}{own}"
+    folder = folder_of(dataset, SETTINGS)
+    at = "" if folder is None else f" --folder {shlex.quote(str(folder))}"
+    return f"--dataset {dataset.name}{own}{at}"
 
 
 def source_folder(wildcards):

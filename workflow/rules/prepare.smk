@@ -15,15 +15,13 @@ rule pack:
         runtime=240,
     params:
         options=pack_options,
-        folder=lambda wildcards, input: f"--folder '{input.folder}'" if input else "",
         code=lambda wildcards: fingerprint(
             "unpaired.stages.pack", get_dataset(wildcards.dataset, SETTINGS).module
         ),
     message:
         "Pack data set {wildcards.dataset}"
     shell:
-        "python -m unpaired.stages.pack {params.options} {params.folder}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python -m unpaired.stages.pack {params.options}" " --output {output:q} > {log:q} 2>&1"
 
 
 rule check_split:
