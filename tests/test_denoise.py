@@ -121,6 +121,15 @@ def test_correlated_noise_is_told_with_its_figure(tmp_path, photographs, rgb_mod
     )
 
 
+def test_a_model_that_changes_more_than_the_noise_is_told(tmp_path, photographs, capsys):
+    method = create("neighbor2neighbor", width=8)  # untrained, without the residual: all is lost
+    model = tmp_path / "bad.safetensors"
+    save_model(model, "neighbor2neighbor", method)
+    tifffile.imwrite(tmp_path / "a.tif", noisy(photographs[0][:300, :300]), photometric="rgb")
+    denoise([tmp_path / "a.tif"], tmp_path / "out", Options(model=model))
+    assert "warning: the pictures changed by" in capsys.readouterr().out
+
+
 def refused(message, *arguments):
     result = CliRunner().invoke(app, ["denoise", *map(str, arguments)])
     assert isinstance(result.exception, UnpairedError)

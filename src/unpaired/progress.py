@@ -19,6 +19,7 @@ class Progress:
         self.title, self.total, self.unit = title, total, unit
         self.done, self._done_at_start = done, done
         self._bar = None
+        self._note = ""
 
     def __enter__(self) -> Progress:
         self._start = self._last_line = time.perf_counter()
@@ -44,21 +45,22 @@ class Progress:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Say that ``count`` more are done; ``note`` is a short figure such as the loss."""
         self.done += count
+        self._note = note or self._note
         if self._bar is not None:
-            self._bar.update(self._task, advance=count, note=note)
+            self._bar.update(self._task, advance=count, note=self._note)
         elif time.perf_counter() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.perf_counter()
-            self._print_line(note)
+            self._print_line()
 
     @property
     def per_second(self) -> float:
         """Units per second since the start of this run."""
         return (self.done - self._done_at_start) / max(time.perf_counter() - self._start, 1e-9)
 
-    def _print_line(self, note: str) -> None:
+    def _print_line(self) -> None:
         total = "" if self.total is None else f"/{self.total}"
         line = f"{self.title}: {self.done}{total} {self.unit}, {self.per_second:.1f} {self.unit}/s"
-        print(f"{line} {note}".rstrip(), file=sys.stderr, flush=True)
+        print(f"{line} {self._note}".rstrip(), file=sys.stderr, flush=True)
 
     def __exit__(
         self,
@@ -69,4 +71,4 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
         elif kind is None:
-            self._print_line("")
+            self._print_line()
