@@ -35,13 +35,13 @@ PROBE_STEPS = 6
 PICTURES_PROBED = 20
 CHANGE_MAX = 1.4  # What a denoiser takes away should be the noise; much more is a failure.
 
-# The papers' learning rates and schedules are for days; these are for minutes. At three times this
-# rate, which the demo's few hundred steps bear, some thousands of steps diverge.
+# The papers' learning rates and schedules are for days; these are for minutes. The peak rate that a
+# few hundred steps bear makes some thousands of steps diverge, so it falls with their square root.
+PEAK_LEARNING_RATE = 3e-3
+STEPS_AT_PEAK_RATE = 600
 SHORT_TRAINING = {
     "patch_px": PATCH_PX,
     "batch_size": 4,
-    "learning_rate": 1e-3,
-    "beta2": 0.999,
     "schedule": "warmup_cosine",
     "global_residual": True,
 }
@@ -198,7 +198,11 @@ def _train_on(paths: list[Path], channels: int, options: Options, seconds: float
 
         def run(images_seen: int) -> tuple[Method, float]:
             torch.manual_seed(seed_for(SEED, "weights"))
-            method = create(options.method, **overrides, images_seen=images_seen)
+            steps = images_seen / overrides["batch_size"]
+            rate = PEAK_LEARNING_RATE * min(1.0, (STEPS_AT_PEAK_RATE / steps) ** 0.5)
+            method = create(
+                options.method, **overrides, learning_rate=rate, images_seen=images_seen
+            )
             samples = CropSamples(pack, sees=method.sees, patch_px=patch_px, seed=SEED, noise=None)
             result = train(
                 method, samples, seed=SEED, device=options.device, precision=options.precision
