@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def _reason(error: Exception) -> str | None:
     text = str(error)
     codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
     return next((_REASONS[code] for code in codes if os.strerror(code) in text), None)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a CSV with a header, aside and renamed; the columns are the keys of all rows."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with atomic_path(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager

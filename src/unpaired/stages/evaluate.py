@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 from unpaired.corruptions.noise import get_noise
 from unpaired.devices import choose_device
 from unpaired.evaluation import compare
-from unpaired.files import atomic_path
+from unpaired.files import atomic_path, write_rows
 from unpaired.methods import create
 from unpaired.packs import Pack
 from unpaired.stages import json_argument, run
@@ -43,12 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
             example = np.concatenate((comparison.noisy, comparison.restored, comparison.clean), 1)
     with atomic_path(arguments.example) as aside:
         Image.fromarray(example).save(aside)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic_path(arguments.output) as aside:
-        aside.write_text(text.getvalue())
+    write_rows(arguments.output, rows)
     gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
     print(
         f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image"

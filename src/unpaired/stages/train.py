@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import json
 import platform
 import shutil
@@ -17,7 +15,7 @@ import torch
 
 from unpaired import __version__
 from unpaired.corruptions.noise import get_noise
-from unpaired.files import atomic_path, locked, sha256_of
+from unpaired.files import atomic_path, locked, sha256_of, write_rows
 from unpaired.methods import create
 from unpaired.methods.base import Method
 from unpaired.packs import Pack
@@ -63,7 +61,7 @@ def _train_and_publish(arguments: argparse.Namespace) -> None:
             arguments.checkpoint_seconds,
         ),
     )
-    _write_history(arguments.history, result)
+    write_rows(arguments.history, result.history)
     about = {
         "spec": spec,
         "config": dataclasses.asdict(method.config),
@@ -88,16 +86,6 @@ def _costs(method: Method, result: Result) -> dict[str, object]:
         "peak_memory_mib": psutil.Process().memory_info().rss // 2**20,
         "peak_gpu_memory_mib": peak_gpu_bytes // 2**20,
     }
-
-
-def _write_history(path: Path, result: Result) -> None:
-    text = io.StringIO()
-    columns = list(dict.fromkeys(key for row in result.history for key in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(result.history)
-    with atomic_path(path) as aside:
-        aside.write_text(text.getvalue())
 
 
 def parser() -> argparse.ArgumentParser:
