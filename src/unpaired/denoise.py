@@ -262,7 +262,7 @@ def restore_picture(picture: Picture, restorer: Restorer, options: Options) -> P
     pages = []
     for page in picture.normalized():
         image = torch.from_numpy(page).permute(2, 0, 1)[None].to(device)
-        if restorer.multiple_px == 1:
+        if restorer.margin_px is None:
             restored = restore(image)
         else:
             restored = restore_tiled(

@@ -27,6 +27,8 @@ NoiseDraw = Literal["fresh", "fixed"]
 class CropSamples(Dataset):
     """``self[k]`` -> {"noisy": C x P x P, ..., "sample": k}: the keys in ``sees`` and no more.
 
+    Keys: "noisy", "noisy_again" (the same scene with other noise), "clean", and "level" (a scalar:
+    what the noise of "noisy" was drawn with, see ``Noise``).
     noise: None when the pack itself is noisy (then only "noisy" can be seen).
     noise_draw: "fresh" draws the noise anew for every sample, as the authors of Neighbor2Neighbor
     do: a network then sees many noisy views of one scene. "fixed" draws one noisy image per scene,
@@ -79,26 +81,36 @@ class CropSamples(Dataset):
         height, width = self.pack.shape(index)[:2]
         top, left = (int(rng.integers(0, side - self.patch_px + 1)) for side in (height, width))
         rows, columns = slice(top, top + self.patch_px), slice(left, left + self.patch_px)
-        views = {key: self._view(key, index, sample, rows, columns) for key in self.sees}
+        pictures = [key for key in self.sees if key != "level"]
+        views = {key: self._view(key, index, sample, rows, columns) for key in pictures}
         tensors = {key: torch.from_numpy(view).permute(2, 0, 1) for key, view in views.items()}
+        if "level" in self.sees:
+            level = self.noise.draw_level(self._noise_rng("noisy", index, sample))
+            tensors["level"] = torch.tensor(level, dtype=torch.float32)
         return tensors | {"sample": sample}
+
+    def _noise_rng(self, key: str, index: int, sample: int) -> np.random.Generator:
+        """Return the generator that draws the level first and then the noise of a view."""
+        if self.noise_draw == "fixed":
+            return numpy_generator(self.seed, "fixed", key, self.pack.columns["name"][index])
+        return numpy_generator(self.seed, "fresh", key, sample)
 
     def _view(self, key: str, index: int, sample: int, rows: slice, columns: slice) -> np.ndarray:
         if key == "clean" or self.noise is None:
             return self.pack.read_unit(index, rows=rows, columns=columns)
         if self.noise_draw == "fixed":
-            return np.ascontiguousarray(self._fixed_noisy(key, index)[rows, columns])
+            return np.ascontiguousarray(self._fixed_noisy(key, index, sample)[rows, columns])
         clean = self.pack.read_unit(index, rows=rows, columns=columns)
-        return self._corrupt(clean, numpy_generator(self.seed, "fresh", key, sample))
+        return self._corrupt(clean, self._noise_rng(key, index, sample))
 
     def _corrupt(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self.noise.apply(clean, self.noise.draw_level(rng), rng)
 
-    def _fixed_noisy(self, key: str, index: int) -> np.ndarray:
+    def _fixed_noisy(self, key: str, index: int, sample: int) -> np.ndarray:
         """Return the one noisy version of a whole image; recent ones are kept in memory."""
         slot = (index, key)
         if slot not in self._cache:
-            rng = numpy_generator(self.seed, "fixed", key, self.pack.columns["name"][index])
+            rng = self._noise_rng(key, index, sample)
             noisy = self._corrupt(self.pack.read_unit(index), rng)
             while self._cache and self._cached_bytes() + noisy.nbytes > CACHE_BYTES:
                 self._cache.popitem(last=False)

@@ -27,6 +27,7 @@ from unpaired.files import atomic_path
 from unpaired.methods.base import Method, Phase, TrainingState
 from unpaired.progress import Progress
 from unpaired.randomness import seed_for
+from unpaired.steps import take_step
 
 HISTORY_ROWS = 200
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -176,20 +177,17 @@ class _Run:
 
     def _one_step(self, phase: Phase, batch: dict[str, Tensor]) -> None:
         fraction = self.phase_images / phase.images_seen
-        optimizer = self.optimizers[self.phase_index]
-        factor = phase.schedule(fraction)
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-            group["lr"] = group["initial_lr"] * factor
         # Dropout and the like draw from the global generator: fix it for every step by itself.
         torch.manual_seed(seed_for(self.seed, "step", self.step))
-        state = TrainingState(self.seed, self.step, self.phase_images, fraction)
-        bf16 = self.result.precision == "bf16"
-        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=bf16):
-            losses = self.wrapped.losses(batch, state)
-        optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(losses["loss"])
-        optimizer.step()
+        state = TrainingState(self.seed, self.step, self.phase_images, fraction, phase.name)
+        losses = take_step(
+            lambda: self.wrapped.losses(batch, state),
+            self.optimizers[self.phase_index],
+            factor=phase.schedule(fraction),
+            device=self.fabric.device,
+            precision=self.result.precision,
+            backward=self.fabric.backward,
+        )
         self.method.after_step()
         self.history.add(losses)
 

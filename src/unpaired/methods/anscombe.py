@@ -43,6 +43,7 @@ class Anscombe:
     sees: ClassVar[tuple[str, ...]] = ()
     knows: ClassVar[tuple[str, ...]] = ("level",)
     multiple_px: ClassVar[int] = 1
+    margin_px: ClassVar[int | None] = None
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from unpaired.errors import UnpairedError
 from unpaired.randomness import generators_for
 
 
@@ -29,10 +30,13 @@ class Restorer(Protocol):
     """A product: turns an observation into a restored image of the same shape (not clamped).
 
     multiple_px: sides of the observation must be multiples of this; 1 for any size.
+    margin_px: context beyond which the input cannot change the output, which allows tiles; None if
+        the method needs the whole image.
     """
 
     knows: ClassVar[tuple[str, ...]]
     multiple_px: int
+    margin_px: int | None
 
     def restore(self, observation: Observation) -> Tensor: ...
 
@@ -41,14 +45,15 @@ class Restorer(Protocol):
 class TrainingState:
     """Where training stands when a loss is asked for.
 
-    seed: of the whole run. step: optimizer steps done. images_seen: samples consumed.
-    fraction: images_seen / total of the phase, in [0, 1).
+    seed: of the whole run. step: optimizer steps done. images_seen: samples consumed in the phase.
+    fraction: images_seen / total of the phase, in [0, 1). phase: its name.
     """
 
     seed: int
     step: int
     images_seen: int
     fraction: float
+    phase: str = "train"
 
     def generators(self, samples: Tensor, stream: str) -> list[torch.Generator]:
         """One generator per sample of the batch, the same on every rank and after any restart."""
@@ -73,16 +78,29 @@ class Method(nn.Module):
 
     sees: the only image keys that a training batch holds. knows: what an observation may carry
     besides the image. needs: names of trained models it starts from (edges of the DAG).
+    read_outs: the ways to restore with one and the same training, if there are several; the first
+    is the default.
     """
 
     Config: ClassVar[type]
     sees: ClassVar[tuple[str, ...]] = ("noisy",)
     knows: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    read_outs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+        self.read_out = self.read_outs[0] if self.read_outs else None
+
+    def choose_read_out(self, name: str) -> None:
+        """Restore in the way called ``name`` from now on; raises UnpairedError if there is none."""
+        if name not in self.read_outs:
+            known = ", ".join(self.read_outs) or "none"
+            raise UnpairedError(
+                f"{type(self).__name__} has no read-out '{name}'; there are: {known}"
+            )
+        self.read_out = name
 
     def phases(self) -> list[Phase]:
         """Return the stretches of training, in order; called once, after the weights exist."""

@@ -115,6 +115,7 @@ class CBM3D:
     sees: ClassVar[tuple[str, ...]] = ()
     knows: ClassVar[tuple[str, ...]] = ()
     multiple_px: ClassVar[int] = 1
+    margin_px: ClassVar[int | None] = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
