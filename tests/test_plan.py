@@ -4,7 +4,7 @@ import pytest
 
 from unpaired.errors import UnpairedError
 from unpaired.plan import plan_model, plan_table
-from unpaired.settings import Row, load_table, parse_settings
+from unpaired.settings import Row, load_table, parse_settings, parse_table
 
 from .conftest import REPOSITORY
 
@@ -25,8 +25,13 @@ def test_the_whole_table_by_default():
     whole = plan()
     assert whole.name == "table1"
     assert whole.noises == ["gauss25", "gauss5_50", "poisson30", "poisson5_50"]
-    assert len([m for m in whole.models if m.is_trained]) == 16
-    assert len([m for m in whole.models if not m.is_trained]) == 2
+    assert len([m for m in whole.models if m.is_trained]) == 29
+    assert {m.method for m in whole.models if not m.is_trained} == {
+        "anscombe",
+        "cbm3d",
+        "dip",
+        "self2self",
+    }
     absent = {cell.testset for cell in whole.cells if not cell.is_present}
     assert absent == {"kodak", "bsd300", "set14"}
 
@@ -42,7 +47,7 @@ def test_narrowing_makes_a_part_and_seeds_do_not():
     assert plan(noises=["gauss25"]).is_part
     widened = plan(seeds=[1, 2, 3])
     assert not widened.is_part
-    assert len([m for m in widened.models if m.is_trained]) == 48
+    assert len([m for m in widened.models if m.is_trained]) == 87
 
 
 @pytest.mark.parametrize(
@@ -127,3 +132,61 @@ def test_own_folders_can_be_trained_and_tested_on(tmp_path):
         plan(folders={"../up": str(tmp_path)}, train_set="../up")
     with pytest.raises(UnpairedError, match="the name of a listed data set"):
         plan(folders={"kodak": str(tmp_path)})
+
+
+def cells_of(planned, row):
+    return [cell for cell in planned.cells if cell.row.name == row]
+
+
+def test_read_outs_share_a_model_and_not_a_score_file():
+    whole = plan()
+    for mu, pme in zip(cells_of(whole, "laine19_mu"), cells_of(whole, "laine19_pme"), strict=True):
+        for one, other in zip(mu.scores, pme.scores, strict=True):
+            assert one.model == other.model
+            assert one.stem == other.stem.removesuffix(".pme") + ".mu"
+
+
+def test_options_may_differ_by_noise():
+    options = {cell.noise: cell.row.options for cell in cells_of(plan(), "laine19_mu")}
+    assert options["gauss25"] != options["gauss5_50"]
+    assert options["poisson30"]["noise_model"] == "poisson"
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_ablations_share_the_default_models_of_table_1(number):
+    settings = parse_settings({})
+    table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+    ablation = plan_table(table, settings)
+    default = {"gamma2", "random"}
+    shared = {
+        m.id
+        for cell in cells_of(plan(), "neighbor2neighbor")
+        for s in cell.scores
+        for m in [s.model]
+    }
+    for cell in ablation.cells:
+        assert {score.model.id in shared for score in cell.scores} <= {cell.row.name in default}
+
+
+def test_a_name_may_not_stand_twice_for_one_noise():
+    content = TABLE.model_dump()
+    content["rows"].append({"name": "n2v", "method": "n2v", "noises": ["poisson30"]})
+    with pytest.raises(UnpairedError, match="row 'n2v' stands twice for noise 'poisson30'"):
+        parse_table(content)
+
+
+def test_imported_weights_make_a_row_when_they_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = "neighbor2neighbor_authors"
+    assert not cells_of(plan(), row)
+    assert not plan().is_part
+    with pytest.raises(UnpairedError, match="unpaired import-weights neighbor2neighbor"):
+        plan(methods=[row])
+    file = tmp_path / "weights/neighbor2neighbor/poisson30.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    cells = cells_of(plan(), row)
+    assert {cell.noise for cell in cells} == {"poisson30"}
+    (model,) = {score.model for cell in cells for score in cell.scores}
+    assert model.file == "weights/neighbor2neighbor/poisson30.safetensors"
+    assert not model.is_trained

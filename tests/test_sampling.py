@@ -98,3 +98,14 @@ def test_a_noisy_pack_cannot_serve_supervision(pack):
     with pytest.raises(UnpairedError, match="noisy pictures only"):
         samples(pack, ("noisy", "clean"), None)
     assert set(samples(pack, noise=None)[0]) == {"noisy", "sample"}
+
+
+@pytest.mark.parametrize("noise_draw", ["fresh", "fixed"])
+def test_the_level_is_what_the_noise_of_the_sample_was_drawn_with(make_pack, noise_draw):
+    pack = make_pack({str(n): np.full((128, 128, 3), 100, np.uint8) for n in range(6)})
+    data = samples(pack, ("noisy", "level"), "gauss5_50", noise_draw=noise_draw, patch_px=128)
+    batch = next(iter(DataLoader(data, 6, sampler=range(6))))
+    assert batch["level"].dtype == torch.float32
+    measured = batch["noisy"].flatten(1).std(1)
+    assert torch.allclose(measured, batch["level"], rtol=0.02)
+    assert batch["level"].max() > 1.5 * batch["level"].min()

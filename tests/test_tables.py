@@ -144,3 +144,20 @@ def test_deviations_are_read_off_the_settings():
 
 def test_align_markdown():
     assert align_markdown([["a", "bb"], ["ccc", ""]]) == "| a   | bb |\n|-----|----|\n| ccc |    |"
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_ablations_meet_the_papers_names_and_show_ours(tmp_path, number):
+    ablation = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+    printed = read_paper_numbers(REPOSITORY / f"config/paper_numbers/{ablation.paper_numbers}")
+    plan = plan_table(ablation, parse_settings({}))
+    fill(plan, tmp_path)
+    lines = build_lines(plan, printed, tmp_path)
+    shown = {(x.setting, x.method, x.dataset, x.metric): x.paper_value for x in lines}
+    assert {key: value for key, value in shown.items() if value is not None} == printed
+    ours = [line for line in lines if line.value is not None]
+    assert {line.dataset for line in ours} == {"embedded_test"}
+    assert {line.method for line in lines} == {"neighbor2neighbor"}
+    markdown = lines_as_markdown(plan, lines)
+    for row in ablation.rows:
+        assert f"| {row.name} " in markdown

@@ -33,7 +33,8 @@ def uses_gpu(settings: Settings) -> bool:
 class Model:
     """A method with everything that defines what it learns; ``spec`` is plain JSON data.
 
-    A method that restores every image by itself is a model too, without training data.
+    A method that restores every image by itself is a model too, without training data, and so are
+    imported weights.
     """
 
     method: str
@@ -45,7 +46,14 @@ class Model:
 
     @property
     def is_trained(self) -> bool:
-        return self.method not in PER_IMAGE
+        """Whether the pipeline trains it."""
+        return self.method not in PER_IMAGE and "weights" not in self.spec
+
+    @property
+    def file(self) -> str | None:
+        """Where its weights are; None if it has none."""
+        trained = f"results/models/{self.id}/model.safetensors" if self.is_trained else None
+        return self.spec.get("weights", trained)
 
     @property
     def module(self) -> str:
@@ -79,10 +87,12 @@ class Score:
     model: Model
     protocol: Protocol
     noise: str
+    read_out: str | None = None
 
     @property
     def stem(self) -> str:
-        return f"results/scores/{self.model.id}/{self.protocol.label}-{self.noise}"
+        read_out = f".{self.read_out}" if self.read_out else ""
+        return f"results/scores/{self.model.id}/{self.protocol.label}-{self.noise}{read_out}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,16 @@ class Cell:
     testset: str
     is_present: bool
     scores: tuple[Score, ...]
+
+    @property
+    def setting(self) -> str:
+        """What the paper's numbers call this noise in this row."""
+        return self.row.setting.format(noise=self.noise)
+
+    @property
+    def method(self) -> str:
+        """What the paper's numbers call this row's method."""
+        return self.row.printed_as or self.row.name
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,13 @@ class TablePlan:
         return list({score.model.id: score.model for score in self.scores}.values())
 
     @property
+    def measured_budgets(self) -> list[str]:
+        """Methods whose cost at the paper's budget is measured, to be told beside the demo's."""
+        if self.settings.scale != "demo":
+            return []
+        return sorted({model.method for model in self.models})
+
+    @property
     def noises(self) -> list[str]:
         return list(dict.fromkeys(cell.noise for cell in self.cells))
 
@@ -137,9 +164,10 @@ def plan_table(table: Table, settings: Settings) -> TablePlan:
         _plan_cell(settings, noise, row, testset)
         for noise in noises
         for row in table.rows
-        if row.name in rows and noise in (row.noises or table.noises)
+        if row.name in rows and noise in (row.noises or table.noises) and _has_weights(row, noise)
         for testset in testsets
     )
+    _require_rows(settings, table, cells)
     is_part = not (
         set(rows) >= {row.name for row in table.rows}
         and set(testsets) >= set(table.testsets)
@@ -159,6 +187,21 @@ def _narrow(
         if name not in valid:
             raise UnpairedError(f"config: {key}: the table has no '{name}'{suggest(name, valid)}")
     return wanted
+
+
+def _has_weights(row: Row, noise: str) -> bool:
+    return row.weights is None or Path(row.weights.format(noise=noise)).is_file()
+
+
+def _require_rows(settings: Settings, table: Table, cells: tuple[Cell, ...]) -> None:
+    """A row that was asked for by name needs its imported weights."""
+    planned = {cell.row.name for cell in cells}
+    for row in table.rows:
+        if row.weights and row.name in (settings.methods or ()) and row.name not in planned:
+            raise UnpairedError(
+                f"config: methods: {row.name}: no file {row.weights}; make it from the authors' "
+                f"file by: unpaired import-weights {row.method} FILE.pth"
+            )
 
 
 def _require_data(settings: Settings, testsets: list[str]) -> None:
@@ -186,12 +229,14 @@ def _plan_cell(settings: Settings, noise: str, row: Row, testset: str) -> Cell:
     models = {
         (model := plan_model(settings, noise, row, seed)).id: model for seed in settings.seeds
     }
-    scores = tuple(Score(model, protocol, noise) for model in models.values()) if present else ()
-    return Cell(noise, row, testset, present, scores)
+    scores = tuple(Score(model, protocol, noise, row.read_out) for model in models.values())
+    return Cell(noise, row, testset, present, scores if present else ())
 
 
 def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
     """Return the model behind a row: what its folder's name is the hash of."""
+    if row.weights is not None:
+        return Model(row.method, {"weights": row.weights.format(noise=noise)})
     if row.method in PER_IMAGE:
         overrides = settings.overrides.get(row.method, {}) | row.options
         return Model(row.method, {"method": row.method, "overrides": overrides})

@@ -104,13 +104,28 @@ class Settings(Typed):
 
 
 class Row(Typed):
-    """One row of a table: a method with its options. A bare name means the method of that name."""
+    """One row of a table: a method with its options. A bare name means the method of that name.
+
+    A name may stand twice, for different noises with different options.
+
+    options: fields of the method's ``Config``. An option left out, rather than given the value it
+        has anyway, lets tables share a model.
+    read_out: which of the method's ways to restore; rows that differ in it alone share a model.
+    weights: imported weights instead of a training, a path with ``{noise}`` in it; without the file
+        there is no such row.
+    setting, printed_as: what the paper's numbers call the noise, with ``{noise}`` in it, and the
+        method; the row's name if not given.
+    """
 
     name: str
     method: str
     noise_draw: Literal["fresh", "fixed"] = "fresh"
     noises: list[str] | None = None
     options: dict[str, Any] = {}
+    read_out: str | None = None
+    weights: str | None = None
+    setting: str = "{noise}"
+    printed_as: str | None = None
     note: str = ""
 
 
@@ -132,6 +147,16 @@ class Table(Typed):
         if not isinstance(rows, list):
             return rows
         return [_expand_row(row) for row in rows]
+
+    @pydantic.model_validator(mode="after")
+    def _one_row_per_name_and_noise(self) -> Table:
+        seen = set()
+        for row in self.rows:
+            for noise in row.noises or self.noises:
+                if (row.name, noise) in seen:
+                    raise ValueError(f"row '{row.name}' stands twice for noise '{noise}'")
+                seen.add((row.name, noise))
+        return self
 
 
 def _expand_row(row: object) -> object:

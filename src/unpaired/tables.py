@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -83,30 +84,29 @@ def read_scores(path: Path) -> list[dict[str, str]]:
 
 def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> list[Line]:
     """Return every number of the table in the paper's order; ``root`` holds ``results/``."""
-    planned = {(cell.noise, cell.row.name, cell.testset): cell for cell in plan.cells}
-    testsets = list(dict.fromkeys(cell.testset for cell in plan.cells))
+    planned = {(cell.setting, cell.method, cell.testset): cell for cell in plan.cells}
+    printed = () if plan.is_part else (key[2] for key in paper)
+    testsets = list(dict.fromkeys([*(cell.testset for cell in plan.cells), *printed]))
     lines: list[Line] = []
-    for noise in plan.noises:
-        for method in row_order(plan, paper, noise):
-            for testset in testsets:
-                cell = planned.get((noise, method, testset))
-                lines += _cell_lines(plan, cell, (noise, method, testset), paper, root)
+    for setting, method in row_order(plan, paper):
+        for testset in testsets:
+            key = setting, method, testset
+            lines += _cell_lines(plan, planned.get(key), key, paper, root)
     return lines
 
 
-def row_order(plan: TablePlan, paper: dict[PaperKey, float], noise: str) -> list[str]:
-    """Return the paper's order of methods; rows of ours alone follow the row they are listed after.
+def row_order(plan: TablePlan, paper: dict[PaperKey, float]) -> list[tuple[str, str]]:
+    """Return the paper's order of (setting, method); a row of ours alone follows the one before it.
 
     A part of a table shows the rows that were asked for and no others.
     """
-    ours = list(dict.fromkeys(cell.row.name for cell in plan.cells if cell.noise == noise))
+    ours = list(dict.fromkeys((cell.setting, cell.method) for cell in plan.cells))
     if plan.is_part:
         return ours
-    order = list(dict.fromkeys(key[1] for key in paper if key[0] == noise))
-    for position, name in enumerate(ours):
-        if name not in order:
-            before = ours[position - 1] if position else None
-            order.insert(order.index(before) + 1 if before else 0, name)
+    order = list(dict.fromkeys(key[:2] for key in paper))
+    for position, row in enumerate(ours):
+        if row not in order:
+            order.insert(order.index(ours[position - 1]) + 1 if position else 0, row)
     return order
 
 
@@ -211,18 +211,19 @@ def _plain(value: object, metric: str) -> object:
 def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     """Return the table laid out as the paper prints it, with its deviations listed below."""
     cells = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
+    # Where the paper's names hide what a row is, as in its ablations, ours are shown.
+    names = {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
     rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
     columns = _columns(plan, lines)
     header = ["noise", "method", *(title for title, _, _ in columns)]
     body, last_noise = [], None
-    for noise, method in rows:
-        texts = [_cell_text(cells, (noise, method, testset), own) for _, testset, own in columns]
-        body.append(["" if noise == last_noise else noise, method, *texts])
+    for row in rows:
+        noise, name = names.get(row, row)
+        texts = [_cell_text(cells, (*row, testset), own) for _, testset, own in columns]
+        body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
-    shown = {method for _, method in rows}
-    notes = [
-        f"{row.name}: {row.note}." for row in plan.table.rows if row.note and row.name in shown
-    ]
+    noted = dict.fromkeys((cell.row.name, cell.row.note) for cell in plan.cells if cell.row.note)
+    notes = [f"{name}: {note}." for name, note in noted]
     sections = [
         f"# Table {plan.table.number}: {plan.table.title}",
         f"{plan.table.paper}. Cells are PSNR (dB) / SSIM.",
@@ -236,7 +237,8 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
     """Return (title, test set, is ours); a column of the paper only where it printed something."""
     columns = []
     for testset in dict.fromkeys(line.dataset for line in lines):
-        title = get_dataset(testset, plan.settings).title
+        run = any(cell.testset == testset for cell in plan.cells)
+        title = get_dataset(testset, plan.settings).title if run else testset
         columns.append((f"{title}: ours", testset, True))
         if any(line.paper_value is not None for line in lines if line.dataset == testset):
             columns.append((f"{title}: paper", testset, False))
@@ -278,7 +280,10 @@ def deviations(plan: TablePlan) -> list[str]:
     if changed:
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
         said.append(f"Training differs from the papers': {listed}.")
+    run = {cell.row.method for cell in plan.cells}
     for method, values in settings.overrides.items():
+        if method not in run:
+            continue
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(values.items()))
         said.append(f"{method}: {listed}.")
     if settings.train_set != "imagenet_val":
@@ -295,7 +300,15 @@ def deviations(plan: TablePlan) -> list[str]:
 
 
 def costs_as_csv(plan: TablePlan, root: Path) -> str:
-    """Return what each model cost to train and costs to use, from the records of the runs."""
+    """Return what each model cost to train and costs to use, from the records of the runs.
+
+    At demo scale also what the paper's budget would cost here, per training, or per image where a
+    method is fitted to each (see costs.py); empty for a method that is not fitted.
+    """
+    budgets = {
+        method: json.loads((root / f"results/budgets/{method}.json").read_text())
+        for method in plan.measured_budgets
+    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
@@ -307,6 +320,8 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
             "seed",
             *(f"train_{key}" for key in about),
             "restore_seconds_per_mpix",
+            "paper_budget_hours",
+            "paper_budget_hours_per",
         ]
     )
     by_model: dict[tuple[str, str, str], list[Score]] = {}
@@ -325,5 +340,12 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         ]
         seed = model.spec.get("seed", "")
         cost = [record.get(key, "") for key in about]
-        writer.writerow([row, noise, identity, seed, *cost, f"{np.mean(seconds):.3f}"])
+        budget = _budget_texts(budgets.get(model.method))
+        writer.writerow([row, noise, identity, seed, *cost, f"{np.mean(seconds):.3f}", *budget])
     return text.getvalue()
+
+
+def _budget_texts(budget: dict[str, Any] | None) -> tuple[str, str]:
+    if budget is None or budget["hours"] is None:
+        return "", ""
+    return f"{budget['hours']:.3g}", budget["hours_per"]

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 
 import pytest
 import torch
 from scipy.stats import chisquare
 from torch import nn
 
+from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.base import TrainingState
-from unpaired.methods.neighbor2neighbor import NEIGHBOR_PAIRS, draw_neighbor_pairs, subsample
+from unpaired.methods.neighbor2neighbor import (
+    NEIGHBOR_PAIRS,
+    draw_fixed_places,
+    draw_neighbor_pairs,
+    subsample,
+)
 from unpaired.randomness import generators_for
 
 
@@ -61,6 +68,30 @@ def test_draws_of_neighbouring_cells_and_images_are_independent():
     for a, b in ((corner[0], corner[1]), (corner[:, :, 1:], corner[:, :, :-1])):
         correlation = torch.corrcoef(torch.stack((a.ravel(), b.ravel())))[0, 1]
         assert abs(correlation) < 0.03
+
+
+def test_fixed_places_are_two_of_four_the_same_in_every_cell():
+    first, second = draw_fixed_places(torch.zeros(600, 1, 8, 8), generators(600))
+    places = [(index // 8) % 2 * 2 + index % 2 for index in (first, second)]
+    for place in places:
+        assert torch.equal(place, place[:, :1].expand_as(place))
+    counts = Counter(zip(places[0][:, 0].tolist(), places[1][:, 0].tolist(), strict=True))
+    assert set(counts) == set(permutations(range(4), 2))
+    assert chisquare(list(counts.values())).pvalue > 1e-3
+    cells = (first // 8) // 2 * 4 + (first % 8) // 2
+    assert torch.equal(cells, torch.arange(16).expand_as(cells))
+
+
+def test_the_subsampler_of_the_settings_is_used():
+    method = create("neighbor2neighbor", width=8, subsampler="fix_location", gamma=0.0)
+    noisy, sample = torch.rand(1, 3, 64, 64), torch.tensor([5])
+    loss = method.losses({"noisy": noisy, "sample": sample}, state())["loss"]
+    first, second = draw_fixed_places(noisy, state().generators(sample, "neighbor_pairs"))
+    f = method.network
+    expected = (f(subsample(noisy, first)) - subsample(noisy, second)).square().mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    with pytest.raises(UnpairedError, match="did you mean 'random'"):
+        create("neighbor2neighbor", subsampler="randon")
 
 
 def test_subsample_takes_the_same_pixel_of_every_channel():

@@ -8,6 +8,7 @@ from unpaired.datasets import folder_of, get_dataset
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import sha256_of
 from unpaired.fingerprint import fingerprint
+from unpaired.methods import module_of
 from unpaired.plan import Model, Score, TablePlan, plan_table, uses_gpu
 from unpaired.settings import canonical_json, load_table, parse_settings
 
@@ -56,6 +57,8 @@ wildcard_constraints:
     model=r"[a-z0-9_]+-[0-9a-f]{10}",
     protocol=r"[a-z0-9_]+_(whole|crop\d+)_r\d+",
     noise=r"[a-z0-9_]+",
+    read_out=r"(\.[a-z0-9_]+)?",
+    method=r"[a-z0-9_]+",
 
 
 def get_model(wildcards) -> Model:
@@ -67,7 +70,10 @@ def get_model(wildcards) -> Model:
 
 
 def get_score(wildcards) -> Score:
-    stem = f"results/scores/{wildcards.model}/{wildcards.protocol}-{wildcards.noise}"
+    stem = (
+        f"results/scores/{wildcards.model}/{wildcards.protocol}-{wildcards.noise}"
+        f"{wildcards.read_out}"
+    )
     if stem not in SCORES:
         exit_with(f"no table of these settings uses {stem}.csv")
     return SCORES[stem]
@@ -115,18 +121,20 @@ def source_folder(wildcards):
 def evaluation_input(wildcards):
     score = get_score(wildcards)
     files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
+    if score.model.file:
+        files["model"] = score.model.file
     if score.model.is_trained:
         train_set = score.model.spec["train_set"]
-        files["model"] = f"results/models/{wildcards.model}/model.safetensors"
         files["split"] = f"results/packs/disjoint/{train_set}-{score.protocol.testset}.txt"
     return files
 
 
 def evaluation_options(wildcards, input):
     score = get_score(wildcards)
-    model = f"--model '{input.model}' " if score.model.is_trained else ""
+    model = f"--model '{input.model}' " if score.model.file else ""
     crop = f" --crop-px {score.protocol.crop_px}" if score.protocol.crop_px else ""
-    return f"{model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}"
+    read_out = f" --read-out {score.read_out}" if score.read_out else ""
+    return f"{model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
 
 
 def paper_numbers_of(plan: TablePlan) -> Path:
@@ -140,6 +148,7 @@ def table_input(wildcards):
         "models": [
             f"results/models/{model.id}/model.json" for model in plan.models if model.is_trained
         ],
+        "budgets": [f"results/budgets/{method}.json" for method in plan.measured_budgets],
         # Its digest stands in the params: a clone's newer file time says nothing.
         "paper_numbers": ancient(paper_numbers_of(plan)),
     }

@@ -2,12 +2,12 @@ rule evaluate:
     input:
         unpack(evaluation_input),
     output:
-        scores="results/scores/{model}/{protocol}-{noise}.csv",
-        example="results/scores/{model}/{protocol}-{noise}.png",
+        scores="results/scores/{model}/{protocol}-{noise}{read_out}.csv",
+        example="results/scores/{model}/{protocol}-{noise}{read_out}.png",
     log:
-        "results/logs/evaluate/{model}/{protocol}-{noise}.log",
+        "results/logs/evaluate/{model}/{protocol}-{noise}{read_out}.log",
     benchmark:
-        "results/benchmarks/evaluate/{model}/{protocol}-{noise}.tsv"
+        "results/benchmarks/evaluate/{model}/{protocol}-{noise}{read_out}.tsv"
     conda:
         "../../environment.yml"
     threads: SETTINGS.training.threads

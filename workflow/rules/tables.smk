@@ -1,3 +1,27 @@
+rule budget:
+    output:
+        "results/budgets/{method}.json",
+    log:
+        "results/logs/budget/{method}.log",
+    benchmark:
+        "results/benchmarks/budget/{method}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        device=SETTINGS.device,
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=lambda wildcards: fingerprint("unpaired.stages.budget", module_of(wildcards.method)),
+    message:
+        "Measure what the paper's budget of {wildcards.method} would cost"
+    shell:
+        "python -m unpaired.stages.budget --method {wildcards.method}"
+        " --device {resources.device} --output {output:q} > {log:q} 2>&1"
+
+
 rule table:
     input:
         unpack(table_input),

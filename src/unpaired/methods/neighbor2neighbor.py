@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from unpaired.errors import UnpairedError, suggest
 from unpaired.methods.base import TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
 from unpaired.networks.unet import UNet
@@ -25,9 +26,12 @@ class Neighbor2NeighborConfig(DenoiserConfig):
 
     gamma: final weight of the regularizer. The paper says it grows, the authors' code that it grows
     linearly by epoch from gamma / 100 to gamma.
+    subsampler: "random" draws a pair of neighbours in every cell; "fix_location" takes two places,
+    drawn once per image, of all cells (Table 4).
     """
 
     gamma: float = 2.0
+    subsampler: str = "random"
     images_seen: int = EPOCHS * 44_328
     schedule: str = "halve_every_fifth"
     beta2: float = 0.999
@@ -49,13 +53,32 @@ def draw_neighbor_pairs(image: Tensor, generators: list[Generator]) -> tuple[Ten
             for g in generators
         ]
     )
-    row_offset = torch.tensor(NEIGHBOR_PAIRS, device=device) // 2
-    column_offset = torch.tensor(NEIGHBOR_PAIRS, device=device) % 2
-    offsets = row_offset * width + column_offset
-    rows = torch.arange(0, height, 2, device=device)[:, None] * width
-    corners = rows + torch.arange(0, width, 2, device=device)
-    first, second = (corners + offsets[:, side][cells] for side in (0, 1))
-    return first.flatten(1), second.flatten(1)
+    return _pixel_indices(torch.tensor(NEIGHBOR_PAIRS, device=device)[cells], width)
+
+
+def draw_fixed_places(image: Tensor, generators: list[Generator]) -> tuple[Tensor, Tensor]:
+    """Draw two of the four places in a cell, the same in all cells of an image (section 5.4).
+
+    Arguments and result as for ``draw_neighbor_pairs``; the two places may be diagonal.
+    """
+    height, width = image.shape[-2:]
+    places = torch.stack(
+        [torch.randperm(4, generator=g, device=image.device)[:2] for g in generators]
+    )
+    cells = places[:, None, None].expand(-1, height // 2, width // 2, -1)
+    return _pixel_indices(cells, width)
+
+
+def _pixel_indices(places: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Turn places in cells, B x H/2 x W/2 x 2, into indices of pixels of the flattened plane."""
+    rows, columns = places.shape[1:3]
+    top = 2 * torch.arange(rows, device=places.device)[:, None, None]
+    left = 2 * torch.arange(columns, device=places.device)[:, None]
+    indices = (top + places // 2) * width + left + places % 2
+    return indices[..., 0].flatten(1), indices[..., 1].flatten(1)
+
+
+SUBSAMPLERS = {"random": draw_neighbor_pairs, "fix_location": draw_fixed_places}
 
 
 def subsample(image: Tensor, indices: Tensor) -> Tensor:
@@ -75,6 +98,10 @@ class Neighbor2Neighbor(Denoiser):
 
     def __init__(self, config: Neighbor2NeighborConfig) -> None:
         super().__init__(config)
+        if config.subsampler not in SUBSAMPLERS:
+            raise UnpairedError(
+                f"unknown subsampler '{config.subsampler}'{suggest(config.subsampler, SUBSAMPLERS)}"
+            )
         self.network = UNet(
             config.channels,
             config.channels,
@@ -90,7 +117,7 @@ class Neighbor2Neighbor(Denoiser):
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         noisy = batch["noisy"]
         generators = state.generators(batch["sample"], "neighbor_pairs")
-        first, second = draw_neighbor_pairs(noisy, generators)
+        first, second = SUBSAMPLERS[self.config.subsampler](noisy, generators)
         with torch.no_grad():
             restored = self.network(noisy)
         gap = subsample(restored, first) - subsample(restored, second)

@@ -26,6 +26,8 @@ def main(arguments: argparse.Namespace) -> None:
         restorer = load_model(arguments.model, device)[1]
     else:
         restorer = create(arguments.spec["method"], **arguments.spec["overrides"])
+    if arguments.read_out:
+        restorer.choose_read_out(arguments.read_out)
     comparisons = compare(
         restorer,
         Pack(arguments.pack),
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise", required=True)
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--crop-px", type=int)
+    parser.add_argument("--read-out", help="which of the method's ways to restore")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, required=True, help="scores to write (CSV)")

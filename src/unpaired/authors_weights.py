@@ -1,0 +1,136 @@
+"""Weights that a paper's authors published, converted to this project's safetensors files."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unpaired.corruptions.noise import get_noise
+from unpaired.errors import UnpairedError, list_some, suggest
+from unpaired.methods import create
+from unpaired.weights import save_model
+
+FOLDER = Path("weights")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the authors of a method named things.
+
+    parameters: their name of every entry -> ours. noises: their file names, without suffix -> what
+    the weights were trained for.
+    """
+
+    parameters: Callable[[], dict[str, str]]
+    noises: dict[str, str]
+
+
+def _neighbor2neighbor_parameters() -> dict[str, str]:
+    """Source: the four ``model_*_b4e100r02.pth`` of the authors' repository (BSD-3-Clause)."""
+    modules = {"enc_conv0": "encoders.0.0.0", "enc_conv1": "encoders.0.1.0"}
+    modules |= {f"enc_conv{level + 1}": f"encoders.{level}.0" for level in range(1, 5)}
+    modules["enc_conv6"] = "bottleneck.0"
+    for ours, theirs in enumerate((5, 4, 3, 2, 1)):
+        modules[f"up{theirs}.deconv"] = f"ups.{ours}"
+        modules[f"dec_conv{theirs}a"] = f"decoders.{ours}.0.0"
+        modules[f"dec_conv{theirs}b"] = f"decoders.{ours}.1.0"
+    modules |= {"nin_a": "head.0", "nin_b": "head.2", "nin_c": "last"}
+    return {
+        f"{theirs}.{kind}": f"network.{ours}.{kind}"
+        for theirs, ours in modules.items()
+        for kind in ("weight", "bias")
+    }
+
+
+LAYOUTS = {
+    "neighbor2neighbor": Layout(
+        _neighbor2neighbor_parameters,
+        {
+            "model_gauss25_b4e100r02": "gauss25",
+            "model_gauss5-50_b4e100r02": "gauss5_50",
+            "model_poisson30_b4e100r02": "poisson30",
+            "model_poisson5-50_b4e100r02": "poisson5_50",
+        },
+    )
+}
+
+
+def import_weights(
+    method: str, path: Path, noise: str | None = None, output: Path | None = None
+) -> Path:
+    """Convert a file of a method's authors; return where it was written.
+
+    noise: what the weights were trained for; None takes it from the authors' own file name.
+    output: None is where the tables look, ``weights/<method>/<noise>.safetensors``.
+
+    Raises UnpairedError for a method without known files, a file that is missing or holds anything
+    but tensors, names and shapes that differ (all listed), and numbers that are not finite.
+    """
+    if method not in LAYOUTS:
+        raise UnpairedError(
+            f"no layout of authors' weights is known for '{method}'{suggest(method, LAYOUTS)}"
+        )
+    layout = LAYOUTS[method]
+    if output is None:
+        output = FOLDER / method / f"{_noise_of(path, layout, noise)}.safetensors"
+    theirs = _read_tensors(path)
+    built = create(method)
+    names = layout.parameters()
+    ours = built.state_dict()
+    _check_layout(path, theirs, {name: ours[own].shape for name, own in names.items()})
+    built.load_state_dict({own: theirs[name] for name, own in names.items()})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_model(output, method, built)
+    return output
+
+
+def _noise_of(path: Path, layout: Layout, noise: str | None) -> str:
+    if noise is not None:
+        return get_noise(noise).name
+    if path.stem not in layout.noises:
+        raise UnpairedError(
+            f"{path}: not a file name of the authors ({', '.join(layout.noises)}), so it does not "
+            "say what noise it is for; add --noise"
+        )
+    return layout.noises[path.stem]
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UnpairedError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
+        raise UnpairedError(
+            f"{path}: not a PyTorch file of tensors alone ({reason}); download it again"
+        ) from None
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise UnpairedError(f"{path}: holds something other than named tensors")
+    return content
+
+
+def _check_layout(path: Path, found: dict[str, Tensor], expected: dict[str, torch.Size]) -> None:
+    wrong = [
+        f"{name}: {_shape(found.get(name))} instead of {tuple(expected[name])}"
+        if name in expected
+        else f"{name}: not expected"
+        for name in sorted(expected.keys() | found.keys())
+        if name not in expected or name not in found or found[name].shape != expected[name]
+    ]
+    if wrong:
+        raise UnpairedError(f"{path}: not the authors' layout: {'; '.join(wrong)}")
+    broken = [name for name, value in found.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UnpairedError(f"{path}: numbers that are not finite in {list_some(broken)}")
+
+
+def _shape(tensor: Tensor | None) -> object:
+    return "missing" if tensor is None else tuple(tensor.shape)
