@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -9,13 +12,13 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from unpaired import denoise as module
+from unpaired import short_training
 from unpaired.cli import app
 from unpaired.denoise import Options, denoise
 from unpaired.errors import UnpairedError
 from unpaired.images import read_picture
-from unpaired.methods import create
-from unpaired.weights import save_model
+from unpaired.methods import METHODS, PER_IMAGE, create
+from unpaired.weights import read_notes, save_model
 
 RNG = np.random.default_rng(0)
 
@@ -23,8 +26,8 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """Trainings of seconds: narrow, and as long as a tenth of the shortest useful one."""
-    monkeypatch.setattr(module, "WIDTH", {"cpu": 8})
-    monkeypatch.setattr(module, "IMAGES_MIN", 20)
+    monkeypatch.setattr(short_training, "WIDTH", {"cpu": 8})
+    monkeypatch.setattr(short_training, "IMAGES_MIN", 20)
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +75,8 @@ def test_formats_depths_channels_pages_and_names_are_kept(tmp_path, photographs,
 
 @pytest.mark.slow
 def test_training_on_the_pictures_alone_removes_noise(tmp_path, photographs, monkeypatch):
-    monkeypatch.setattr(module, "IMAGES_MIN", 400)
-    monkeypatch.setattr(module, "WIDTH", {"cpu": 12})
+    monkeypatch.setattr(short_training, "IMAGES_MIN", 400)
+    monkeypatch.setattr(short_training, "WIDTH", {"cpu": 12})
     clean = [photograph[:192, :192] for photograph in photographs]
     for number, photograph in enumerate(clean):
         tifffile.imwrite(tmp_path / f"{number}.tif", noisy(photograph), photometric="rgb")
@@ -81,7 +84,7 @@ def test_training_on_the_pictures_alone_removes_noise(tmp_path, photographs, mon
         app, ["denoise", str(tmp_path), "--output", str(tmp_path / "out"), "--minutes", "0.05"]
     )
     assert result.exit_code == 0, result.output
-    assert "noise correlation between neighbours" in result.output
+    assert "noise correlation between neighbours: " in result.output
     errors = []
     for number, photograph in enumerate(clean):
         before, after = (
@@ -111,14 +114,74 @@ def test_bm3d_needs_no_training(tmp_path, photographs):
     assert errors[1] < errors[0] / 2
 
 
-def test_correlated_noise_is_told_with_its_figure(tmp_path, photographs, rgb_model, capsys):
+@pytest.fixture
+def correlated(tmp_path, photographs):
+    """A picture with the noise of 2 x 2 pixels summed: neighbours share half of it."""
     white = RNG.standard_normal((256, 256, 3), dtype=np.float32) * 25 / 255
     blurred = sum(np.roll(white, shift, (0, 1)) for shift in ((0, 0), (0, 1), (1, 0), (1, 1))) / 2
-    tifffile.imwrite(tmp_path / "a.tif", photographs[2][:256, :256] + blurred, photometric="rgb")
-    denoise([tmp_path / "a.tif"], tmp_path / "out", Options(model=rgb_model))
-    assert "warning: the noise of neighbouring pixels is correlated (coefficient 0." in (
-        capsys.readouterr().out
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photographs[2][:256, :256] + blurred, photometric="rgb")
+    return path
+
+
+def test_correlated_noise_is_told_and_answered_by_a_stride(correlated, rgb_model, capsys):
+    output = correlated.with_name("out")
+    denoise([correlated], output, Options(model=rgb_model))
+    told = capsys.readouterr().out
+    assert "noise correlation between neighbours: +0." in told
+    assert "; stride 2, to suit" in told
+    assert "warning" not in told
+    denoise([correlated], output, Options(model=rgb_model, stride="1"))
+    told = capsys.readouterr().out
+    assert "; stride 1, as asked for" in told
+    assert "warning: the noise of neighbouring pixels is correlated (coefficient 0." in told
+
+
+def test_a_stride_restores_phases_by_themselves(photographs):
+    """With the sum of a neighbour as restoration, the neighbour is as far as the stride."""
+
+    class AddRight:
+        knows, multiple_px, margin_px = (), 1, None
+
+        def restore(self, observation):
+            return observation.image + observation.image.roll(-1, dims=-1)
+
+    page = photographs[0][:17, :20]
+    where = {"device": "cpu", "precision": "fp32"}
+    for stride in (1, 2, 3):
+        restored = short_training.restore_page(page, AddRight(), stride=stride, **where)
+        inside = page[:, : 20 - stride - 2]
+        expected = inside + page[:, stride : 20 - 2]
+        assert np.allclose(restored[:, : 20 - stride - 2], expected)
+
+
+def test_a_model_knows_the_stride_that_it_was_trained_with(correlated, capsys):
+    output = correlated.with_name("out")
+    denoise([correlated], output, Options(minutes=0.001))
+    model = output / "neighbor2neighbor_rgb.safetensors"
+    assert read_notes(model) == {"stride": 2}
+    tifffile.imwrite(correlated, RNG.random((64, 64, 3), np.float32), photometric="rgb")
+    denoise([correlated], output, Options(model=model))
+    assert "stride 2, as the model was trained" in capsys.readouterr().out
+
+
+def test_read_out_reaches_the_method(tmp_path, photographs, rgb_model, monkeypatch):
+    monkeypatch.setattr(
+        "unpaired.methods.neighbor2neighbor.Neighbor2Neighbor.read_outs", ("a", "b")
     )
+    tifffile.imwrite(tmp_path / "a.tif", photographs[0][:64, :64], photometric="rgb")
+    chosen = []
+    original = short_training.restore_page
+
+    def spy(page, restorer, **settings):
+        chosen.append(restorer.read_out)
+        return original(page, restorer, **settings)
+
+    monkeypatch.setattr("unpaired.denoise.restore_page", spy)
+    for read_out in (None, "b"):
+        options = Options(model=rgb_model, read_out=read_out)
+        denoise([tmp_path / "a.tif"], tmp_path / "out", options)
+    assert chosen == ["a", "b"]
 
 
 def test_a_model_that_changes_more_than_the_noise_is_told(tmp_path, photographs, capsys):
@@ -154,6 +217,9 @@ def test_bad_input_writes_nothing(tmp_path, rgb_model):
     refused("did you mean 'n2", good, "--output", out, "--method", "n2k")
     refused("no such model file", good, "--output", out, "--model", tmp_path / "x.safetensors")
     refused("--minutes must be positive", good, "--output", out, "--minutes", 0)
+    refused("--stride is one of auto, 1, 2, 3", good, "--output", out, "--stride", 4)
+    refused("no read-out 'x'; there are: none", good, "--output", out, "--read-out", "x")
+    refused("has one way to restore", good, "--output", out, "--method", "cbm3d", "--read-out", "x")
     assert not out.exists()
 
 
@@ -178,3 +244,39 @@ def test_two_pictures_of_one_name(tmp_path, rgb_model):
         Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / folder / "x.png")
     both = [tmp_path / "a/x.png", tmp_path / "b/x.png"]
     refused("would both become", *both, "--output", tmp_path / "out", "--model", rgb_model)
+
+
+class Fitted:
+    """A per-image method that moves a clock of its own: 0.1 ms per iteration."""
+
+    @dataclass(frozen=True)
+    class Config:
+        iterations: int = 3000
+
+    sees, knows, multiple_px, margin_px = (), (), 1, None
+    seconds = 0.0
+
+    def __init__(self, config):
+        self.config = config
+
+    def restore(self, observation):
+        Fitted.seconds += 1e-4 * self.config.iterations
+        return observation.image
+
+
+def test_iterations_that_fit_into_the_time(monkeypatch):
+    monkeypatch.setitem(METHODS, "fitted", "tests.test_denoise:Fitted")
+    monkeypatch.setitem(PER_IMAGE, "fitted", METHODS["fitted"])
+    clock = SimpleNamespace(perf_counter=lambda: Fitted.seconds)
+    monkeypatch.setattr(short_training, "time", clock)
+
+    def iterations(seconds, images):
+        pixels = images * short_training.PROBE_PX**2
+        restorer = short_training.create_within("fitted", seconds, pixels, 3, device="cpu")
+        return restorer.config.iterations
+
+    assert iterations(0.2, 1) == pytest.approx(2000, abs=1)
+    assert iterations(0.2, 4) == pytest.approx(500, abs=1)
+    assert iterations(1000, 1) == 3000
+    with pytest.raises(UnpairedError, match=r"at least 0\.2 and in full 5\.0 minutes"):
+        iterations(0.2, 1000)

@@ -81,7 +81,7 @@ def test_key_order_does_not_matter():
 def test_a_bare_row_is_a_method_and_tables_survive_json():
     table = load_table(REPOSITORY / "config/tables/table1.yaml")
     assert table.rows[0].method == table.rows[0].name == "n2c"
-    assert table.rows[-1].noise_draw == "fixed"
+    assert {row.name: row.noise_draw for row in table.rows}["neighbor2neighbor_fixed"] == "fixed"
     assert parse_table(table.model_dump()) == table
 
 
@@ -108,3 +108,11 @@ def test_every_key_is_explained():
         nested = getattr(field.annotation, "model_fields", None) or {}
         for key in [f"{name}.{sub}" for sub in nested] or [name]:
             assert f"`{key}`" in text, f"config/README.md does not explain {key}"
+
+
+def test_overrides_typed_after_config_are_numbers_again():
+    """Snakemake hands nested values of ``--config`` over as texts."""
+    typed = {"dip": {"iterations": "20", "learning_rate": "0.01", "subsampler": "random"}}
+    overrides = parse_settings({"overrides": typed}).overrides
+    assert overrides == {"dip": {"iterations": 20, "learning_rate": 0.01, "subsampler": "random"}}
+    assert parse_settings({"overrides": None}).overrides == {}

@@ -55,15 +55,64 @@ def denoise(
         typer.Option(help="A trained model (.safetensors); trains on the pictures without it."),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 5.0,
+    stride: Annotated[
+        str,
+        typer.Option(
+            help="1, 2 or 3: restore pixels so far apart by themselves, against noise that "
+            "neighbours share; auto measures it."
+        ),
+    ] = "auto",
+    read_out: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Which of the method's ways to restore, where it has several."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
 ) -> None:
     """Denoise pictures, learning from nothing but themselves."""
     from unpaired.denoise import Options, denoise
 
-    options = Options(method, model, minutes, device, precision)
+    options = Options(method, model, minutes, device, precision, stride, read_out)
     written = denoise(pictures, output, options)
     print(f"{len(written)} pictures written to {output}")
+
+
+@app.command()
+def compare(
+    pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder for the comparison and the best model.")],
+    methods: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Names with commas between; all that need noisy pictures alone."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Minutes of training, for all together.")] = 10.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+) -> None:
+    """Find the method that denoises these pictures best, without clean ones to compare with."""
+    from unpaired.compare import Options, compare
+
+    names = tuple(methods.split(",")) if methods else ()
+    print(compare(pictures, output, Options(names, minutes, device, precision)))
+
+
+@app.command("import-weights")
+def import_weights(
+    method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor.")],
+    file: Annotated[Path, typer.Argument(help="A .pth file that its authors published.")],
+    noise: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="What it was trained for, unless the file has the authors' name."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Where to write; by default where the tables look."),
+    ] = None,
+) -> None:
+    """Convert weights that a paper's authors published to a file that this project loads."""
+    from unpaired.authors_weights import import_weights
+
+    print(f"written to {import_weights(method, file, noise, output)}")
 
 
 @data.command("check")

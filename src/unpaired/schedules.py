@@ -18,6 +18,11 @@ def halve_every_fifth(fraction: float) -> float:
     return 0.5 ** sum(fraction >= epochs_done / 100 for epochs_done in (19, 39, 59, 79))
 
 
+def tenth_every_sixth(fraction: float) -> float:
+    """DBSN: 120 epochs, a tenth every 20 (the default of the authors' code)."""
+    return 0.1 ** sum(fraction >= epochs_done / 120 for epochs_done in (20, 40, 60, 80, 100))
+
+
 def cosine_ramps(fraction: float) -> float:
     """Laine et al. 2019: cosine up over the first 10 %, squared cosine down over the last 30 %."""
     factor = 1.0
@@ -37,6 +42,7 @@ def warmup_cosine(fraction: float) -> float:
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "halve_every_fifth": halve_every_fifth,
+    "tenth_every_sixth": tenth_every_sixth,
     "cosine_ramps": cosine_ramps,
     "warmup_cosine": warmup_cosine,
 }

@@ -26,6 +26,18 @@ def _unique(values: list | None) -> list | None:
     return values
 
 
+def _as_overrides(value: object) -> object:
+    """Accept null, and texts for numbers: after ``--config`` all that is nested arrives as text."""
+    if not isinstance(value, dict):
+        return {} if value is None else value
+    return {
+        method: {key: yaml.safe_load(v) if isinstance(v, str) else v for key, v in own.items()}
+        if isinstance(own, dict)
+        else own
+        for method, own in value.items()
+    }
+
+
 Names = Annotated[list[str], BeforeValidator(_as_list), pydantic.AfterValidator(_unique)]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0)]],
@@ -48,9 +60,9 @@ class Training(Typed):
     batch_size: int | None = Field(None, gt=0, description="Images per optimizer step.")
     patch_px: int | None = Field(None, gt=0, multiple_of=64, description="Side of a crop, pixels.")
     learning_rate: float | None = Field(None, gt=0, description="Of the optimizer at its peak.")
-    schedule: Literal["halve_every_fifth", "cosine_ramps", "warmup_cosine"] | None = Field(
-        None, description="Learning rate over the fraction of training done."
-    )
+    schedule: (
+        Literal["halve_every_fifth", "tenth_every_sixth", "cosine_ramps", "warmup_cosine"] | None
+    ) = Field(None, description="Learning rate over the fraction of training done.")
     beta2: float | None = Field(None, gt=0, lt=1, description="Adam's second-moment decay.")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor has it, else fp32."
@@ -96,9 +108,7 @@ class Settings(Typed):
     training: Training = Training()
     network: Network = Network()
     evaluation: Evaluation = Evaluation()
-    overrides: Annotated[
-        dict[str, dict[str, Any]], BeforeValidator(lambda value: {} if value is None else value)
-    ] = Field(
+    overrides: Annotated[dict[str, dict[str, Any]], BeforeValidator(_as_overrides)] = Field(
         {}, description="Method -> settings of its own that replace those of training and network."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,12 +20,16 @@ from unpaired.methods.base import Method
 METADATA_KEY = "unpaired"
 
 
-def save_model(path: Path, name: str, method: Method) -> None:
-    """Write weights, method name and every setting to one safetensors file, aside and renamed."""
+def save_model(path: Path, name: str, method: Method, notes: dict[str, Any] | None = None) -> None:
+    """Write weights, method name and every setting to one safetensors file, aside and renamed.
+
+    notes: plain values about how to use the model, for `read_notes`.
+    """
     about = {
         "method": name,
         "config": dataclasses.asdict(method.config),
         "version": __version__,
+        "notes": notes or {},
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in method.state_dict().items()}
     with atomic_path(path) as aside:
@@ -52,6 +57,12 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[str, Met
     method = create(about["method"], **about["config"])
     _load_strictly(path, method, tensors)
     return about["method"], method.to(device, memory_format=torch.channels_last).eval()
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return the notes that a model was saved with, of a file that `load_model` accepts."""
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()[METADATA_KEY]).get("notes", {})
 
 
 def _load_strictly(path: Path, method: Method, tensors: dict[str, torch.Tensor]) -> None:

@@ -10,15 +10,22 @@ from unpaired.errors import UnpairedError, suggest
 
 # Methods that learn from a training set, one model each.
 TRAINED = {
+    "dbsn": "unpaired.methods.dbsn:DBSN",
+    "laine19": "unpaired.methods.laine19:Laine19",
     "n2c": "unpaired.methods.n2c:Noise2Clean",
     "n2n": "unpaired.methods.n2n:Noise2Noise",
+    "n2v": "unpaired.methods.n2v:Noise2Void",
     "neighbor2neighbor": "unpaired.methods.neighbor2neighbor:Neighbor2Neighbor",
+    "noise2self": "unpaired.methods.noise2self:Noise2Self",
+    "noisier2noise": "unpaired.methods.noisier2noise:Noisier2Noise",
 }
 
 # Methods that restore every image by itself, without a training set.
 PER_IMAGE = {
     "anscombe": "unpaired.methods.anscombe:Anscombe",
     "cbm3d": "unpaired.methods.cbm3d:CBM3D",
+    "dip": "unpaired.methods.dip:DeepImagePrior",
+    "self2self": "unpaired.methods.self2self:Self2Self",
 }
 
 METHODS = TRAINED | PER_IMAGE

@@ -1,0 +1,189 @@
+"""One method learns from noisy pictures and is judged on others, in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+from unpaired.devices import choose_device
+from unpaired.errors import UnpairedError
+from unpaired.methods import PER_IMAGE
+from unpaired.methods.base import Restorer
+from unpaired.metrics.coupled_bootstrap import coupled_error_map
+from unpaired.metrics.unsupervised_error import error_map, upsnr_db
+from unpaired.packs import Pack
+from unpaired.pixel_shuffle import split_phases
+from unpaired.short_training import create_within, restore_page, train_within
+from unpaired.weights import save_model
+
+# How often a judged pixel is restored: a pair for the coupled bootstrap, four quarters for uPSNR,
+# and the crops.
+RESTORED_PER_JUDGED = 3.2
+CROPS = 3
+CROP_PX = 160
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a method's process is told. seconds: for its training, or for fitting it to images.
+
+    training: pack to learn from. judging: pack of noisy pages ("image") and the variance of their
+    noise ("variance"), whose sides are multiples of the stride. model: where to save the weights.
+    """
+
+    method: str
+    seconds: float
+    training: Path
+    judging: Path
+    model: Path
+    stride: int
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method achieved by one of its read-outs.
+
+    errors: of the coupled bootstrap, a map per page. crops: restored, one per place shown. model:
+    its weights; None for a method that learns nothing in advance.
+    """
+
+    method: str
+    read_out: str | None
+    errors: list[np.ndarray]
+    upsnr_db: float
+    crops: list[np.ndarray]
+    training_seconds: float
+    seconds_per_megapixel: float
+    peak_memory_mib: int
+    model: Path | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}:{self.read_out}" if self.read_out else self.method
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a fresh process: its memory is its own, and so are its failures.
+
+    Raises what the function raises, and UnpairedError if the process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            raise UnpairedError("its process was killed, as for want of memory") from None
+
+
+def run_method(job: Job) -> list[Outcome]:
+    """Train one method and judge each of its read-outs."""
+    pack = Pack(job.judging)
+    seconds = 0.0
+    if job.method in PER_IMAGE:
+        pixels = RESTORED_PER_JUDGED * sum(np.prod(pack.shape(index)[:2]) for index in pack)
+        channels = pack.shape(0)[2]
+        restorer = create_within(job.method, job.seconds, int(pixels), channels, device=job.device)
+    else:
+        restorer, seconds = train_within(
+            job.method, Pack(job.training), job.seconds, device=job.device, precision=job.precision
+        )
+        save_model(job.model, job.method, restorer, {"stride": job.stride})
+    outcomes = []
+    for read_out in getattr(restorer, "read_outs", ()) or (None,):
+        if read_out:
+            restorer.choose_read_out(read_out)
+        outcomes.append(_judge(job, restorer, read_out, pack, seconds))
+    return outcomes
+
+
+def _judge(
+    job: Job, restorer: Restorer, read_out: str | None, pack: Pack, training_seconds: float
+) -> Outcome:
+    settings = {"device": job.device, "precision": job.precision}
+    spent, restored_px = 0.0, 0
+
+    def restore(image: np.ndarray) -> np.ndarray:
+        nonlocal spent, restored_px
+        start = time.perf_counter()
+        restored = restore_page(image, restorer, **settings)
+        spent += time.perf_counter() - start
+        restored_px += image.shape[0] * image.shape[1]
+        return restored
+
+    errors, cells = [], []
+    for index in pack:
+        page, variance = pack.read(index), pack.read(index, "variance")
+        phases = zip(*(split_phases(whole, job.stride) for whole in (page, variance)), strict=True)
+        maps = [
+            (
+                coupled_error_map(phase, restore, noise, index, number),
+                error_map(phase, restore, index, number),
+            )
+            for number, (phase, noise) in enumerate(phases)
+        ]
+        # All phases show the same things, so they are one sample together.
+        for kept, of_phases in zip((errors, cells), zip(*maps, strict=True), strict=True):
+            kept.append(np.mean(of_phases, axis=0))
+    crops = [
+        restore_page(crop, restorer, stride=job.stride, **settings) for crop in noisy_crops(pack)
+    ]
+    return Outcome(
+        method=job.method,
+        read_out=read_out,
+        errors=errors,
+        upsnr_db=upsnr_db(sum(page.sum() for page in cells) / sum(page.size for page in cells)),
+        crops=crops,
+        training_seconds=training_seconds,
+        seconds_per_megapixel=spent / restored_px * 1e6,
+        peak_memory_mib=peak_memory_mib(choose_device(job.device)),
+        model=None if job.method in PER_IMAGE else job.model,
+    )
+
+
+def noisy_crops(pack: Pack) -> list[np.ndarray]:
+    """Return, of up to CROPS pages, the part of CROP_PX with the most going on in it."""
+    chosen = np.linspace(0, len(pack) - 1, min(CROPS, len(pack))).round().astype(int)
+    return [_liveliest(pack.read(int(index))) for index in chosen]
+
+
+def _liveliest(page: np.ndarray) -> np.ndarray:
+    sides = [min(CROP_PX, side) for side in page.shape[:2]]
+    brightness = page.mean(axis=2)
+    # Coarser than most noise, finer than shading.
+    detail = gaussian_filter(brightness, 3) - gaussian_filter(brightness, 9)
+    liveliness = uniform_filter(detail**2, sides)
+    # Where a window of that size fits, by its centre.
+    fitting = tuple(
+        slice(side // 2, side // 2 + whole - side + 1)
+        for side, whole in zip(sides, page.shape, strict=False)
+    )
+    inside = liveliness[fitting]
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    return page[top : top + sides[0], left : left + sides[1]]
+
+
+def peak_memory_mib(device: torch.device) -> int:
+    """Return the most memory that this process had: the GPU's on a GPU, else its resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux counts the parent's memory into getrusage's figure for a child.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) // 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,189 @@
+"""Learning within minutes from a person's own noisy pictures, and restoring them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unpaired.devices import choose_device, choose_precision
+from unpaired.errors import UnpairedError
+from unpaired.images import read_picture
+from unpaired.methods import METHODS, PER_IMAGE, create
+from unpaired.methods.base import Method, Observation, Restorer
+from unpaired.packs import Pack, Record, write_pack
+from unpaired.pixel_shuffle import join_phases, split_phases
+from unpaired.randomness import seed_for
+from unpaired.sampling import CropSamples
+from unpaired.tiling import restore_tiled
+from unpaired.training import train
+
+SEED = 1
+PATCH_PX = 128
+PATCH_MULTIPLE_PX = 64  # Sub-images of Neighbor2Neighbor are half as large and feed five poolings.
+TILE_PX = 1024
+IMAGES_MIN = 200  # Less training than this only damages a picture.
+PROBE_STEPS = 6
+PROBE_PX = 128
+ITERATIONS_MIN = 100  # Fewer leave a network that is fitted to one image with a blur.
+
+# The papers' learning rates and schedules are for days; these are for minutes. The peak rate that a
+# few hundred steps bear makes some thousands of steps diverge, so it falls with their square root.
+PEAK_LEARNING_RATE = 3e-3
+STEPS_AT_PEAK_RATE = 600
+SHORT_TRAINING = {
+    "patch_px": PATCH_PX,
+    "batch_size": 4,
+    "schedule": "warmup_cosine",
+    "global_residual": True,
+}
+WIDTH = {"cpu": 24}
+WIDTH_ON_GPU = 48
+ITERATION_FIELDS = ("iterations",)
+
+
+def needs_beside_noisy(name: str) -> list[str]:
+    """Return what a method must be given besides noisy pictures; UnpairedError if unknown."""
+    method = create(name)
+    return [what for what in method.sees if what != "noisy"] + list(method.knows)
+
+
+def methods_for_noisy() -> list[str]:
+    """Return the names of all methods that need noisy pictures alone."""
+    return [name for name in METHODS if not needs_beside_noisy(name)]
+
+
+def iterations_of(name: str) -> str | None:
+    """Return the setting for how long a method is fitted to every image; None if it is not."""
+    config = create(name).config
+    fields = ITERATION_FIELDS if name in PER_IMAGE else ()
+    return next((field for field in fields if hasattr(config, field)), None)
+
+
+def pages_of(paths: Iterable[Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name of every page of every picture, and the page, H x W x C, normalized."""
+    for path in paths:
+        for number, page in enumerate(read_picture(path).normalized()):
+            yield f"{path}:{number}", page
+
+
+def phase_records(pages: Iterable[tuple[str, np.ndarray]], stride: int) -> Iterator[Record]:
+    """Yield what to train on of named pages, H x W x C: the pages, or their phases of a stride.
+
+    What is smaller than PATCH_MULTIPLE_PX is extended by reflection.
+    """
+    for name, page in pages:
+        for number, phase in enumerate(split_phases(page, stride)):
+            short = [max(0, PATCH_MULTIPLE_PX - side) for side in phase.shape[:2]]
+            padded = np.pad(phase, ((0, short[0]), (0, short[1]), (0, 0)), mode="reflect")
+            yield Record(f"{name} phase {number}", {"image": padded}, name)
+
+
+def write_noisy_pack(path: Path, records: Iterable[Record]) -> Pack:
+    """Write a pack of noisy pictures, normalized, and open it."""
+    about = {"source": "noisy pictures", "value_range": (0, 1), "colour_space": "as given"}
+    write_pack(path, records, settings={}, **about)
+    return Pack(path)
+
+
+def train_within(
+    name: str, pack: Pack, seconds: float, *, device: str, precision: str
+) -> tuple[Method, float]:
+    """Train a method on a pack of noisy pictures for about ``seconds``, probing included.
+
+    The pack is one of `phase_records`. Returns the method, ready to restore
+    on the device, and the seconds spent. Raises UnpairedError if the training diverges.
+    """
+    start = time.perf_counter()
+    channels = pack.shape(0)[2]
+    sides = (min(pack.shape(index)[:2]) for index in pack)
+    patch_px = min(PATCH_PX, *(side // PATCH_MULTIPLE_PX * PATCH_MULTIPLE_PX for side in sides))
+    width = WIDTH.get(choose_device(device).type, WIDTH_ON_GPU)
+    overrides = SHORT_TRAINING | {"patch_px": patch_px, "channels": channels, "width": width}
+
+    def run(images_seen: int) -> tuple[Method, float]:
+        torch.manual_seed(seed_for(SEED, "weights"))
+        steps = images_seen / overrides["batch_size"]
+        rate = PEAK_LEARNING_RATE * min(1.0, (STEPS_AT_PEAK_RATE / steps) ** 0.5)
+        method = create(name, **overrides, learning_rate=rate, images_seen=images_seen)
+        samples = CropSamples(pack, sees=method.sees, patch_px=patch_px, seed=SEED, noise=None)
+        result = train(method, samples, seed=SEED, device=device, precision=precision)
+        return method, result.seconds
+
+    # The first steps of a process are slow; the second probe tells the real pace.
+    images = PROBE_STEPS * overrides["batch_size"]
+    probe_seconds = min(run(images)[1] for _ in range(2))
+    left = seconds - (time.perf_counter() - start)
+    method, _ = run(max(IMAGES_MIN, int(left * images / probe_seconds)))
+    method = method.to(choose_device(device), memory_format=torch.channels_last).eval()
+    return method, time.perf_counter() - start
+
+
+def create_within(
+    name: str, seconds: float, pixels: int, channels: int, *, device: str
+) -> Restorer:
+    """Create a per-image method that restores images of ``pixels`` altogether in ``seconds``.
+
+    One that is fitted to every image gets as many iterations as fit, by the pace on a small one,
+    but no more than its default. Raises UnpairedError if that is less than ITERATIONS_MIN. Other
+    methods take as long as they take.
+    """
+    field = iterations_of(name)
+    if field is None:
+        return create(name)
+    image = torch.rand(1, channels, PROBE_PX, PROBE_PX).to(choose_device(device))
+
+    def seconds_for(iterations: int) -> float:
+        start = time.perf_counter()
+        create(name, **{field: iterations}).restore(Observation(image))
+        return time.perf_counter() - start
+
+    seconds_for(1)
+    pace = max(1e-9, seconds_for(1 + PROBE_STEPS) - seconds_for(1)) / PROBE_STEPS
+    pace *= max(1.0, pixels / PROBE_PX**2)
+    default = getattr(create(name).config, field)
+    iterations = min(default, int(seconds / pace))
+    if iterations < min(ITERATIONS_MIN, default):
+        minutes = [pace * count / 60 for count in (ITERATIONS_MIN, default)]
+        raise UnpairedError(
+            f"'{name}' is fitted to every picture by itself, which takes at least {minutes[0]:.1f} "
+            f"and in full {minutes[1]:.1f} minutes here; its share is {seconds / 60:.1f}"
+        )
+    print(f"{name}: {iterations} of {default} {field} per picture", flush=True)
+    return create(name, **{field: iterations})
+
+
+def restore_page(
+    page: np.ndarray, restorer: Restorer, *, device: str, precision: str, stride: int = 1
+) -> np.ndarray:
+    """Restore an H x W x C page, normalized float32; large ones by overlapped tiles.
+
+    stride: restore the phases of that stride each by itself, against correlated noise.
+    """
+    height, width = page.shape[:2]
+    phases = [_restore(phase, restorer, device, precision) for phase in split_phases(page, stride)]
+    return join_phases(phases, height, width)
+
+
+def _restore(page: np.ndarray, restorer: Restorer, device: str, precision: str) -> np.ndarray:
+    chosen = choose_device(device)
+    bf16 = choose_precision(precision, chosen) == "bf16"
+
+    def restore(image: Tensor) -> Tensor:
+        with torch.autocast(chosen.type, torch.bfloat16, enabled=bf16):
+            return restorer.restore(Observation(image))
+
+    image = torch.from_numpy(np.ascontiguousarray(page)).permute(2, 0, 1)[None].to(chosen)
+    whole = restorer.margin_px is None
+    restored = restore_tiled(
+        restore,
+        image,
+        tile_px=max(page.shape[:2]) + restorer.multiple_px if whole else TILE_PX,
+        margin_px=0 if whole else restorer.margin_px,
+        multiple_px=restorer.multiple_px,
+    )
+    return restored[0].permute(1, 2, 0).float().cpu().numpy()
