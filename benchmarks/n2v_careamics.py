@@ -5,10 +5,10 @@ r"""Our Noise2Void against that of CAREamics, the package that its authors maint
         --test results/packs/embedded_test.h5
 
 Both get the same noisy pictures, one version of each, and no clean ones, and learn one network per
-channel, the default of CAREamics; network size, patch, batch, steps, masked share, window, optimizer
-and schedule are equal, in fp32. What differs is theirs: bilinear up-sampling, windows without the
-row and the column of the masked pixel, PyTorch's initial weights, and some patches held out. Prints
-the mean PSNR on 256 px centre crops.
+channel, the default of CAREamics; network size, patch, batch, steps, masked share, window,
+optimizer and schedule are equal, in fp32. What differs is theirs: bilinear up-sampling, windows
+without the row and the column of the masked pixel, PyTorch's initial weights, and some patches
+held out for validation. Prints the mean PSNR on 256 px centre crops.
 """
 
 from __future__ import annotations

@@ -203,8 +203,8 @@ def _run_all(
     timed = [name for name in methods if name not in PER_IMAGE or iterations_of(name)]
     seconds = 60 * options.minutes / max(1, len(timed))
     outcomes, failures = [], {}
-    for name in methods:
-        print(f"{name} ({len(outcomes) + len(failures) + 1} of {len(methods)})", flush=True)
+    for number, name in enumerate(methods, start=1):
+        print(f"{name} ({number} of {len(methods)})", flush=True)
         model = judging.with_name(f"{name}.safetensors")
         places = (training, judging, model)
         job = Job(name, seconds, *places, stride, options.device, options.precision)

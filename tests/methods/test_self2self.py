@@ -151,7 +151,9 @@ def test_result_is_the_mean_over_masks_in_the_place_of_the_image(monkeypatch):
     monkeypatch.setattr(self2self, "PartialConvUNet", Shown)
     image = torch.rand(1, 3, 40, 24)
     passes = 400
-    restored = restore(image, iterations=1, learning_rate=1e-12, passes=passes, keep_probability=0.7)
+    restored = restore(
+        image, iterations=1, learning_rate=1e-12, passes=passes, keep_probability=0.7
+    )
     error = (restored - 0.7 * image) / (image * (0.7 * 0.3 / passes) ** 0.5)
     assert error.std().item() == pytest.approx(1, rel=0.05)
     assert abs(error.mean().item()) < 0.1
@@ -186,7 +188,13 @@ def test_the_noisy_image_is_not_clipped(monkeypatch):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"keep_probability": 1.0}, {"dropout": -0.1}, {"dropout": 1.0}, {"iterations": 0}, {"passes": 0}],
+    [
+        {"keep_probability": 1.0},
+        {"dropout": -0.1},
+        {"dropout": 1.0},
+        {"iterations": 0},
+        {"passes": 0},
+    ],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UnpairedError, match=next(iter(wrong))):
