@@ -41,7 +41,7 @@ from unpaired.metrics.unsupervised_error import (
 from unpaired.packs import Pack, Record
 from unpaired.pixel_shuffle import choose_stride, join_phases, split_phases
 from unpaired.short_training import (
-    iterations_of,
+    is_fitted_per_image,
     methods_for_noisy,
     needs_beside_noisy,
     pages_of,
@@ -200,7 +200,7 @@ def _run_all(
     methods: list[str], training: Path, judging: Path, stride: int, options: Options
 ) -> tuple[list[Outcome], dict[str, str]]:
     """Run every method; return the outcomes and, by name, why the others failed."""
-    timed = [name for name in methods if name not in PER_IMAGE or iterations_of(name)]
+    timed = [name for name in methods if name not in PER_IMAGE or is_fitted_per_image(name)]
     seconds = 60 * options.minutes / max(1, len(timed))
     outcomes, failures = [], {}
     for number, name in enumerate(methods, start=1):

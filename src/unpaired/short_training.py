@@ -43,7 +43,28 @@ SHORT_TRAINING = {
 }
 WIDTH = {"cpu": 24}
 WIDTH_ON_GPU = 48
-ITERATION_FIELDS = ("iterations",)
+# What single methods need besides, as at demo scale (config/config.yaml says why).
+SHORT_TRAINING_OF = {
+    "n2v": {"patch_px": 64, "masked_percent": 11},
+    "noise2self": {"patch_px": 64},
+    "laine19": {"patch_px": 64, "noise_parameter": "per_image"},
+    "dbsn": {"patch_px": 64, "blocks": 2, "likelihood": "constrained", "width": 16},
+    "dip": {
+        "width": 16,
+        "skip_width": 16,
+        "input_channels": 8,
+        "perturbation_std": 0.0,
+        "averaging": 0.8,
+    },
+    "self2self": {
+        "width": 12,
+        "learning_rate": 3e-3,
+        "keep_probability": 0.9,
+        "dropout": 0.1,
+        "passes": 20,
+    },
+}
+PEAK_LEARNING_RATE_OF = {"n2v": 1e-2, "noise2self": 1e-2}
 
 
 def needs_beside_noisy(name: str) -> list[str]:
@@ -57,11 +78,9 @@ def methods_for_noisy() -> list[str]:
     return [name for name in METHODS if not needs_beside_noisy(name)]
 
 
-def iterations_of(name: str) -> str | None:
-    """Return the setting for how long a method is fitted to every image; None if it is not."""
-    config = create(name).config
-    fields = ITERATION_FIELDS if name in PER_IMAGE else ()
-    return next((field for field in fields if hasattr(config, field)), None)
+def is_fitted_per_image(name: str) -> bool:
+    """Say whether a method fits a network to every image by itself."""
+    return name in PER_IMAGE and hasattr(create(name).config, "iterations")
 
 
 def pages_of(paths: Iterable[Path]) -> Iterator[tuple[str, np.ndarray]]:
@@ -103,12 +122,15 @@ def train_within(
     sides = (min(pack.shape(index)[:2]) for index in pack)
     patch_px = min(PATCH_PX, *(side // PATCH_MULTIPLE_PX * PATCH_MULTIPLE_PX for side in sides))
     width = WIDTH.get(choose_device(device).type, WIDTH_ON_GPU)
-    overrides = SHORT_TRAINING | {"patch_px": patch_px, "channels": channels, "width": width}
+    overrides = SHORT_TRAINING | {"channels": channels, "width": width}
+    overrides |= SHORT_TRAINING_OF.get(name, {})
+    overrides["patch_px"] = patch_px = min(patch_px, overrides["patch_px"])
+    peak_rate = PEAK_LEARNING_RATE_OF.get(name, PEAK_LEARNING_RATE)
 
     def run(images_seen: int) -> tuple[Method, float]:
         torch.manual_seed(seed_for(SEED, "weights"))
         steps = images_seen / overrides["batch_size"]
-        rate = PEAK_LEARNING_RATE * min(1.0, (STEPS_AT_PEAK_RATE / steps) ** 0.5)
+        rate = peak_rate * min(1.0, (STEPS_AT_PEAK_RATE / steps) ** 0.5)
         method = create(name, **overrides, learning_rate=rate, images_seen=images_seen)
         samples = CropSamples(pack, sees=method.sees, patch_px=patch_px, seed=SEED, noise=None)
         result = train(method, samples, seed=SEED, device=device, precision=precision)
@@ -132,20 +154,20 @@ def create_within(
     but no more than its default. Raises UnpairedError if that is less than ITERATIONS_MIN. Other
     methods take as long as they take.
     """
-    field = iterations_of(name)
-    if field is None:
+    if not is_fitted_per_image(name):
         return create(name)
+    settings = SHORT_TRAINING_OF.get(name, {})
     image = torch.rand(1, channels, PROBE_PX, PROBE_PX).to(choose_device(device))
 
     def seconds_for(iterations: int) -> float:
         start = time.perf_counter()
-        create(name, **{field: iterations}).restore(Observation(image))
+        create(name, **settings, iterations=iterations).restore(Observation(image))
         return time.perf_counter() - start
 
     seconds_for(1)
     pace = max(1e-9, seconds_for(1 + PROBE_STEPS) - seconds_for(1)) / PROBE_STEPS
     pace *= max(1.0, pixels / PROBE_PX**2)
-    default = getattr(create(name).config, field)
+    default = create(name).config.iterations
     iterations = min(default, int(seconds / pace))
     if iterations < min(ITERATIONS_MIN, default):
         minutes = [pace * count / 60 for count in (ITERATIONS_MIN, default)]
@@ -153,8 +175,8 @@ def create_within(
             f"'{name}' is fitted to every picture by itself, which takes at least {minutes[0]:.1f} "
             f"and in full {minutes[1]:.1f} minutes here; its share is {seconds / 60:.1f}"
         )
-    print(f"{name}: {iterations} of {default} {field} per picture", flush=True)
-    return create(name, **{field: iterations})
+    print(f"{name}: {iterations} of {default} iterations per picture", flush=True)
+    return create(name, **settings, iterations=iterations)
 
 
 def restore_page(

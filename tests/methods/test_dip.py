@@ -6,10 +6,11 @@ import skimage.data
 import torch
 from torch import Tensor, nn
 
+from unpaired import fitting
 from unpaired.errors import UnpairedError
 from unpaired.methods import create, dip
 from unpaired.methods.base import Observation
-from unpaired.methods.dip import RollBack, extend, fit, fitting_on
+from unpaired.methods.dip import RollBack, extend
 
 NOISE_STD = 50 / 255
 CPU = torch.device("cpu")
@@ -188,7 +189,7 @@ def test_a_run_recovers_from_a_forced_fall(monkeypatch):
         falls.append(fell)
         return fell
 
-    take_step = dip.take_step
+    take_step = fitting.take_step
     count = 0
 
     def wreck_once(losses, optimizer, **options):
@@ -202,33 +203,10 @@ def test_a_run_recovers_from_a_forced_fall(monkeypatch):
         return computed
 
     monkeypatch.setattr(RollBack, "check", wrecking)
-    monkeypatch.setattr(dip, "take_step", wreck_once)
+    monkeypatch.setattr(fitting, "take_step", wreck_once)
     recovered = restore(image, **settings)
     assert [number for number, fell in enumerate(falls, 1) if fell] == [31]
     assert psnr(recovered, image.clamp(0, 1)) > psnr(calm, image.clamp(0, 1)) - 2
-
-
-def test_the_seed_key_alone_decides_what_is_drawn_in_a_fit():
-    draws = []
-    for key in ("a", "a", "b"):
-        with fitting_on(CPU, key):
-            draws.append(torch.rand(3))
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
-
-
-def test_a_long_fit_says_how_far_it_is(monkeypatch, capsys):
-    weight = nn.Parameter(torch.ones(()))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    options = {"steps": 3, "device": CPU}
-    fit("quick", lambda: {"loss": weight.square()}, optimizer, **options)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(dip, "SECONDS_BETWEEN_LINES", -1.0)
-    fit("slow", lambda: {"loss": weight.square()}, optimizer, **options)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("slow: 1/3 steps, loss ")
-    assert len(lines) == 3
-    assert weight.item() == pytest.approx(0.8**6)
 
 
 @pytest.mark.parametrize("wrong", [{"iterations": 0}, {"averaging": 1.0}, {"averaging": -0.1}])

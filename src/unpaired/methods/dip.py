@@ -6,10 +6,7 @@ On its way it meets what is regular in the image before it meets the noise.
 from __future__ import annotations
 
 import math
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,62 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unpaired.devices import choose_precision, keep_freed_memory
 from unpaired.errors import UnpairedError
+from unpaired.fitting import fit, fitting_on
 from unpaired.methods.base import Observation
 from unpaired.networks.skip_net import SkipNet
-from unpaired.randomness import seed_for
-from unpaired.steps import take_step
 
 INPUT_SCALE = 0.1  # The fixed input is uniform in [0, INPUT_SCALE).
 FALL_DB = 5.0
-SECONDS_BETWEEN_LINES = 60.0
-
-
-@contextmanager
-def fitting_on(device: torch.device, *seed_key: object) -> Iterator[None]:
-    """Fit a network to one image in here, whatever the caller has set, and leave no trace.
-
-    Gradients are recorded, also within ``torch.no_grad`` and ``torch.inference_mode``. Random
-    numbers depend on ``seed_key`` alone, and the caller's random state is put back.
-    """
-    if device.type == "cpu":
-        keep_freed_memory()
-    on_gpu = device.type == "cuda"
-    with (
-        torch.inference_mode(False),
-        # Within the caller's autocast, weights would be rounded once and then taken from its cache.
-        torch.autocast(device.type, enabled=False, cache_enabled=False),
-        torch.random.fork_rng([device] if on_gpu else []),
-    ):
-        seed = seed_for(*seed_key)
-        torch.default_generator.manual_seed(seed)
-        if on_gpu:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-def fit(
-    title: str,
-    losses: Callable[[], dict[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    *,
-    steps: int,
-    device: torch.device,
-    backward: Callable[[Tensor], None] = Tensor.backward,
-) -> None:
-    """Take ``steps`` optimizer steps, with a line on standard error every minute."""
-    precision = choose_precision("auto", device)
-    last_line = time.perf_counter()
-    for step in range(1, steps + 1):
-        computed = take_step(
-            losses, optimizer, factor=1.0, device=device, precision=precision, backward=backward
-        )
-        if time.perf_counter() - last_line > SECONDS_BETWEEN_LINES:
-            last_line = time.perf_counter()
-            line = f"{title}: {step}/{steps} steps, loss {computed['loss'].detach().item():.5f}"
-            print(line, file=sys.stderr, flush=True)
 
 
 class RollBack:

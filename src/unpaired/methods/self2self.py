@@ -10,8 +10,8 @@ from torch import Tensor
 
 from unpaired.devices import choose_precision
 from unpaired.errors import UnpairedError
+from unpaired.fitting import fit, fitting_on
 from unpaired.methods.base import Observation
-from unpaired.methods.dip import fit, fitting_on
 from unpaired.networks.partial_conv_unet import PartialConvUNet
 
 
