@@ -116,3 +116,8 @@ def test_overrides_typed_after_config_are_numbers_again():
     overrides = parse_settings({"overrides": typed}).overrides
     assert overrides == {"dip": {"iterations": 20, "learning_rate": 0.01, "subsampler": "random"}}
     assert parse_settings({"overrides": None}).overrides == {}
+
+
+def test_null_typed_after_config_is_null():
+    typed = {"methods": "null", "overrides": "null", "training": {"images_seen": "null"}}
+    assert parse_settings(typed) == parse_settings({})

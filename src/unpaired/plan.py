@@ -154,7 +154,8 @@ def plan_table(table: Table, settings: Settings) -> TablePlan:
     """Work out what a table needs; raises UnpairedError for unknown names and absent paper data."""
     for method in [*(row.method for row in table.rows), *settings.overrides]:
         module_of(method)
-    rows = _narrow("methods", [row.name for row in table.rows], settings.methods)
+    names = list(dict.fromkeys(row.name for row in table.rows))
+    rows = _narrow("methods", names, settings.methods)
     testsets = _narrow("testsets", table.testsets, settings.testsets, settings.folders)
     noises = _narrow("noises", table.noises, settings.noises)
     for noise in table.noises:

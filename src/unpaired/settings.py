@@ -185,7 +185,14 @@ def canonical_json(value: object) -> str:
 
 def parse_settings(config: dict[str, Any]) -> Settings:
     """Check a configuration; raises UnpairedError naming every bad key, in one line."""
-    return _validate(Settings, dict(config), "config")
+    return _validate(Settings, _with_nulls(dict(config)), "config")
+
+
+def _with_nulls(value: object) -> Any:
+    """Take the text "null" for null: that is how it arrives when typed after ``--config``."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    return None if value == "null" else value
 
 
 def load_table(path: Path) -> Table:
