@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,12 @@ def report(direct: float, two_apart: float) -> NoiseCorrelation:
 )
 def test_the_smallest_stride_without_correlation(direct, two_apart, stride):
     assert choose_stride(report(direct, two_apart)) == stride
+
+
+def test_weak_noise_is_left_at_full_resolution():
+    weak = NoiseCorrelation(0.6, 0.6, 0.3, 0.1, 0.1, noise_std=0.05, n_patches=100)
+    assert choose_stride(weak) == 1
+    assert choose_stride(replace(weak, noise_std=0.07)) == 2
 
 
 def test_nothing_measured_changes_nothing():
