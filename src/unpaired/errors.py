@@ -19,6 +19,12 @@ def suggest(word: str, valid: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; valid: {', '.join(valid)}"
 
 
+def check_choice(owner: str, key: str, value: str, valid: Iterable[str]) -> None:
+    """Raise UnpairedError, with what was probably meant, unless ``value`` is a valid one."""
+    if value not in valid:
+        raise UnpairedError(f"{owner} has no {key} '{value}'{suggest(value, valid)}")
+
+
 def list_some(items: Iterable[str], limit: int = 10) -> str:
     """Join the first ``limit`` items with semicolons and count the rest."""
     items = list(items)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-import skimage.data
 import torch
 from scipy.stats import poisson
 from torch import Tensor
 
+from tests.methods.pictures import photograph, psnr_db
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.anscombe import anscombe_transform, exact_unbiased_inverse
@@ -21,10 +21,6 @@ def expectation_of_transform(means: Tensor) -> Tensor:
     return weights @ anscombe_transform(counts)
 
 
-def psnr(image: Tensor, clean: Tensor) -> float:
-    return -10 * torch.log10((image.clamp(0, 1) - clean).square().mean()).item()
-
-
 def observe(clean: Tensor, level: float) -> Observation:
     generator = torch.Generator().manual_seed(0)
     return Observation(torch.poisson(clean * level, generator=generator) / level, level)
@@ -32,8 +28,7 @@ def observe(clean: Tensor, level: float) -> Observation:
 
 @pytest.fixture(scope="module")
 def clean() -> Tensor:
-    pixels = skimage.data.astronaut()[100:228, 100:228].copy()
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    return photograph(100, 100, 128)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -88,7 +83,7 @@ def test_colour_gains_without_a_shift(clean):
     restored = create("anscombe").restore(observation)
     assert restored.shape == clean.shape
     assert restored.dtype == torch.float32
-    assert psnr(restored, clean) > psnr(observation.image, clean) + 11.5
+    assert psnr_db(restored, clean) > psnr_db(observation.image, clean) + 11.5
     # The algebraic inverse would be darker by 0.25 / 30 = 0.0083 on average.
     assert (restored - observation.image).mean().abs() < 0.002
 
@@ -98,7 +93,7 @@ def test_one_channel_gains_at_every_level(clean, level):
     luminance = clean.mean(dim=1, keepdim=True)
     observation = observe(luminance, level)
     restored = create("anscombe").restore(observation)
-    assert psnr(restored, luminance) > psnr(observation.image, luminance) + 9
+    assert psnr_db(restored, luminance) > psnr_db(observation.image, luminance) + 9
 
 
 def test_an_image_without_a_photon_stays_black():

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from torch import Tensor
 
+from tests.methods.pictures import photograph, psnr_db, with_noise
 from unpaired.errors import UnpairedError
 from unpaired.methods import cbm3d, create
 from unpaired.methods.base import Observation
@@ -15,31 +15,18 @@ from unpaired.metrics.noise_level import estimate_noise_std
 NOISE_STD = 25 / 255
 
 
-def photograph(side: int = 128) -> Tensor:
-    pixels = skimage.data.astronaut()[100 : 100 + side, 100 : 100 + side].copy()
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-
-
-def noisy(clean: Tensor) -> Tensor:
-    return clean + NOISE_STD * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-
-
-def psnr(image: Tensor, clean: Tensor) -> float:
-    return -10 * torch.log10((image.clamp(0, 1) - clean).square().mean()).item()
-
-
 def restore(image: Tensor, **settings) -> Tensor:
     return create("cbm3d", **settings).restore(Observation(image))
 
 
 @pytest.fixture(scope="module")
 def clean() -> Tensor:
-    return photograph()
+    return photograph(100, 100, 128)
 
 
 @pytest.fixture(scope="module")
 def observed(clean) -> Tensor:
-    return noisy(clean)
+    return with_noise(clean, NOISE_STD)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +47,18 @@ def test_keeps_shape_and_type(observed, restored):
 
 
 def test_colour_gains(clean, observed, restored):
-    assert psnr(restored, clean) > psnr(observed, clean) + 10.8
+    assert psnr_db(restored, clean) > psnr_db(observed, clean) + 10.8
 
 
 def test_joint_colour_beats_channels_one_by_one(clean, observed, restored):
     alone = torch.cat([restore(channel) for channel in observed.split(1, dim=1)], dim=1)
-    assert psnr(restored, clean) > psnr(alone, clean) + 1.4
+    assert psnr_db(restored, clean) > psnr_db(alone, clean) + 1.4
 
 
 def test_one_channel_gains(clean):
     luminance = clean.mean(dim=1, keepdim=True)
-    image = noisy(luminance)
-    assert psnr(restore(image), luminance) > psnr(image, luminance) + 9
+    image = with_noise(luminance, NOISE_STD)
+    assert psnr_db(restore(image), luminance) > psnr_db(image, luminance) + 9
 
 
 def test_estimated_noise_is_the_chen_estimate(observed, restored):
@@ -83,7 +70,7 @@ def test_estimated_noise_is_the_chen_estimate(observed, restored):
 def test_a_given_noise_std_is_used(clean, observed):
     weak = restore(observed[..., :64, :64], noise_std=NOISE_STD / 5)
     right = restore(observed[..., :64, :64], noise_std=NOISE_STD)
-    assert psnr(right, clean[..., :64, :64]) > psnr(weak, clean[..., :64, :64]) + 3
+    assert psnr_db(right, clean[..., :64, :64]) > psnr_db(weak, clean[..., :64, :64]) + 3
 
 
 def test_red_and_blue_may_change_places(observed):

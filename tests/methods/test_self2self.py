@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-import skimage.data
 import torch
 from scipy.stats import chisquare
 from torch import Tensor, nn
 
+from tests.methods.pictures import photograph, with_noise
 from unpaired.errors import UnpairedError
 from unpaired.methods import create, self2self
 from unpaired.methods.base import Observation
@@ -15,19 +15,6 @@ from unpaired.methods.self2self import draw_flip, draw_known, dropped_error
 
 NOISE_STD = 50 / 255
 TINY = {"iterations": 2, "width": 6, "passes": 2}
-
-
-def photograph(side: int = 96) -> Tensor:
-    pixels = skimage.data.astronaut()[0:side, 150 : 150 + side].copy()
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-
-
-def noisy(clean: Tensor) -> Tensor:
-    return clean + NOISE_STD * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-
-
-def psnr(image: Tensor, clean: Tensor) -> float:
-    return -10 * torch.log10((image.clamp(0, 1) - clean).square().mean()).item()
 
 
 def restore(image: Tensor, **settings) -> Tensor:
@@ -38,57 +25,6 @@ def test_defaults_are_the_authors():
     config = create("self2self").config
     assert (config.iterations, config.width, config.learning_rate) == (150_000, 48, 1e-4)
     assert (config.keep_probability, config.dropout, config.passes) == (0.7, 0.3, 100)
-
-
-def test_gains():
-    clean = photograph()
-    image = noisy(clean)
-    restored = restore(
-        image,
-        iterations=90,
-        width=12,
-        learning_rate=3e-3,
-        keep_probability=0.9,
-        dropout=0.1,
-        passes=10,
-    )
-    assert psnr(restored, clean) > psnr(image, clean) + 5
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 5, 3), (1, 3, 65, 31), (1, 4, 64, 96), (1, 3, 1, 1)])
-def test_any_size_and_channels(shape):
-    restored = restore(torch.rand(shape), **TINY)
-    assert restored.shape == shape
-    assert restored.dtype == torch.float32
-    assert torch.isfinite(restored).all()
-
-
-def test_same_result_each_time_and_the_callers_random_state_is_untouched():
-    image = noisy(photograph(48))
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first = restore(image, **TINY)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    assert torch.equal(restore(image, **TINY), first)
-
-
-@pytest.mark.parametrize(
-    "context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
-)
-def test_the_callers_modes_change_nothing(context):
-    image = noisy(photograph(48))
-    settings = TINY | {"iterations": 6, "learning_rate": 1e-2}
-    expected = restore(image, **settings)
-    with context():
-        assert torch.equal(restore(image.clone(), **settings), expected)
-
-
-def test_the_input_is_left_as_it_is():
-    image = noisy(photograph(48))
-    copy = image.clone()
-    restore(image, **TINY)
-    assert torch.equal(image, copy)
 
 
 @pytest.mark.parametrize("keep", [0.7, 0.9])
@@ -180,7 +116,7 @@ def test_masks_and_flips_are_new_in_every_step_and_pass(monkeypatch):
 
 def test_the_noisy_image_is_not_clipped(monkeypatch):
     monkeypatch.setattr(self2self, "PartialConvUNet", Shown)
-    image = noisy(photograph(32))
+    image = with_noise(photograph(0, 150, 32), NOISE_STD)
     assert image.min() < 0
     restore(image, **TINY)
     assert all(given.min() == image.min() for given, _, _ in Shown.last.seen)

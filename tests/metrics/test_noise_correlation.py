@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,13 @@ import skimage.data
 import skimage.io
 from scipy import ndimage
 
+from tests.conftest import shared_data
 from unpaired.metrics.noise_correlation import (
     CORRELATED_FROM,
     NoiseCorrelation,
     noise_correlation,
 )
 
-KODAK = Path(__file__).parents[3] / "shared" / "data" / "kodak"
 PHOTOS = ["astronaut", "chelsea", "coffee"]
 BINOMIAL = np.array([0.25, 0.5, 0.25])
 KERNELS = {
@@ -185,9 +184,8 @@ def test_a_large_image_is_sampled():
     assert result.n_patches < 6 * 6 * 31 * 31
 
 
-@pytest.mark.skipif(not KODAK.is_dir(), reason="the Kodak photos are not in ../shared/data/kodak")
 def test_kodak_photos():
-    clean = [skimage.io.imread(path) / 255 for path in sorted(KODAK.glob("*.png"))]
+    clean = [skimage.io.imread(path) / 255 for path in sorted(shared_data("kodak").glob("*.png"))]
     noisy = [image + white(image.shape) for image in clean]
     errors = [np.abs(coefficients(noise_correlation(image))).max() for image in noisy]
     assert len(errors) == 24

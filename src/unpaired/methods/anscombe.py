@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from unpaired.errors import UnpairedError
-from unpaired.methods.base import Observation
+from unpaired.methods.base import Observation, PerImageRestorer
 from unpaired.methods.cbm3d import bm3d_at_unit_noise
 
 
@@ -33,20 +33,14 @@ def exact_unbiased_inverse(transformed: Tensor) -> Tensor:
     return d**2 / 4 + root / (4 * d) - 11 / (8 * d**2) + 5 * root / (8 * d**3) - 1 / 8
 
 
-class Anscombe:
+class Anscombe(PerImageRestorer):
     """Restorer for Poisson noise of known level: the observation is Poisson(level x) / level."""
 
     @dataclass(frozen=True)
     class Config:
         """There is nothing to set."""
 
-    sees: ClassVar[tuple[str, ...]] = ()
     knows: ClassVar[tuple[str, ...]] = ("level",)
-    multiple_px: ClassVar[int] = 1
-    margin_px: ClassVar[int | None] = None
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W, H and W at least 8.

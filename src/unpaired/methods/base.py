@@ -41,6 +41,22 @@ class Restorer(Protocol):
     def restore(self, observation: Observation) -> Tensor: ...
 
 
+class PerImageRestorer:
+    """Base of every method that restores each image by itself: no training set, the whole image.
+
+    knows: as for ``Method``.
+    """
+
+    Config: ClassVar[type]
+    sees: ClassVar[tuple[str, ...]] = ()
+    knows: ClassVar[tuple[str, ...]] = ()
+    multiple_px: ClassVar[int] = 1
+    margin_px: ClassVar[int | None] = None
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """Where training stands when a loss is asked for.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from unpaired.errors import UnpairedError
-from unpaired.methods.base import Observation
+from unpaired.methods.base import Observation, PerImageRestorer
 from unpaired.metrics.noise_level import estimate_noise_std
 
 # Opponent colour space of CBM3D (Dabov et al., ICIP 2007): luminance first, then two colour
@@ -93,7 +92,7 @@ def wavelet_matrix(size: int, smoothing: tuple[int, ...]) -> Tensor:
     return torch.nn.functional.normalize(torch.cat([*details, rows]), dim=1)
 
 
-class CBM3D:
+class CBM3D(PerImageRestorer):
     """Restorer: BM3D at the noise level that ``estimate_noise_std`` finds in each observation.
 
     This is the blind setting in which Neighbor2Neighbor (Huang et al., CVPR 2021, Table 1) ran it.
@@ -111,14 +110,6 @@ class CBM3D:
                     f"noise_std of 'cbm3d' is in units of the [0, 1] range, got {self.noise_std}; "
                     "divide a value on the 8-bit scale by 255"
                 )
-
-    sees: ClassVar[tuple[str, ...]] = ()
-    knows: ClassVar[tuple[str, ...]] = ()
-    multiple_px: ClassVar[int] = 1
-    margin_px: ClassVar[int | None] = None
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W; an image without noise comes back as it is.

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unpaired.errors import UnpairedError, suggest
+from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Observation, Phase, TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
 from unpaired.methods.posterior import (
     diagonal_covariance,
     negative_log_likelihood,
+    noise_parameter,
     posterior_mean,
 )
 from unpaired.networks.dbsn import DilatedBlindSpotNet, PointwiseStack
@@ -60,9 +61,8 @@ class DBSNConfig(DenoiserConfig):
     beta2: float = 0.999
 
     def __post_init__(self) -> None:
-        for key, valid in (("noise_model", NOISE_MODELS), ("likelihood", LIKELIHOODS)):
-            if (value := getattr(self, key)) not in valid:
-                raise UnpairedError(f"dbsn has no {key} '{value}'{suggest(value, valid)}")
+        check_choice("dbsn", "noise_model", self.noise_model, NOISE_MODELS)
+        check_choice("dbsn", "likelihood", self.likelihood, LIKELIHOODS)
         if not 0 < self.mean_share < 1:
             raise UnpairedError(
                 f"dbsn: mean_share must lie between 0 and 1, both excluded; got {self.mean_share}"
@@ -159,8 +159,7 @@ class DBSN(Denoiser):
             noise = self.noise_std(noisy).mean((2, 3), keepdim=True)
         else:
             noise = self.noise_std(mean)
-        noise_std = functional.softplus(noise.double() - 4) + 1e-3
-        return self.clean_std(features).double().square(), noise_std.square()
+        return self.clean_std(features).double().square(), noise_parameter(noise).square()
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the posterior mean or the mean, as ``read_out`` says, for an image of any size."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from unpaired.errors import UnpairedError
 from unpaired.fitting import fit, fitting_on
-from unpaired.methods.base import Observation
+from unpaired.methods.base import Observation, PerImageRestorer
 from unpaired.networks.skip_net import SkipNet
 
 INPUT_SCALE = 0.1  # The fixed input is uniform in [0, INPUT_SCALE).
@@ -52,7 +51,7 @@ class RollBack:
         return fell
 
 
-class DeepImagePrior:
+class DeepImagePrior(PerImageRestorer):
     """Restorer: the running average of what a network gives while it learns the noisy image.
 
     The authors' denoising example (F16) throughout, and of its two outputs the running average,
@@ -88,14 +87,6 @@ class DeepImagePrior:
                     f"averaging of 'dip' is a decay from 0 up to but not including 1, "
                     f"not {self.averaging}"
                 )
-
-    sees: ClassVar[tuple[str, ...]] = ()
-    knows: ClassVar[tuple[str, ...]] = ()
-    multiple_px: ClassVar[int] = 1
-    margin_px: ClassVar[int | None] = None
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W in [0, 1], the same for the same image.

@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from unpaired.errors import UnpairedError, suggest
+from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Observation, Phase, TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
 from unpaired.methods.posterior import (
@@ -17,7 +16,9 @@ from unpaired.methods.posterior import (
     diagonal_covariance,
     factor_entries,
     negative_log_likelihood,
+    noise_parameter,
     posterior_mean,
+    raw_of,
 )
 from unpaired.networks.blind_spot_unet import BlindSpotUNet
 from unpaired.networks.neighbors import mean_of_neighbors
@@ -38,16 +39,6 @@ NOISE_REWARD = 0.1
 # first, and a few hundred steps do not move it to the noise.
 START_NOISE_PARAMETER = 0.2
 START_PRIOR_STD = 0.03
-
-# An unknown noise parameter is softplus(raw - 4) + 1e-3 of what is learned.
-RAW_SHIFT = 4
-NOISE_PARAMETER_MIN = 1e-3
-
-
-def _raw(parameter: Tensor) -> Tensor:
-    """Return the raw value of a noise parameter."""
-    above = (parameter - NOISE_PARAMETER_MIN).clamp_min(NOISE_PARAMETER_MIN)
-    return RAW_SHIFT + above.expm1().log()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +67,8 @@ class Laine19Config(DenoiserConfig):
     noise_learning_rate_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        for key, valid in (("noise_model", NOISE_MODELS), ("noise_parameter", NOISE_PARAMETERS)):
-            if getattr(self, key) not in valid:
-                value = getattr(self, key)
-                raise UnpairedError(f"laine19 has no {key} '{value}'{suggest(value, valid)}")
+        check_choice("laine19", "noise_model", self.noise_model, NOISE_MODELS)
+        check_choice("laine19", "noise_parameter", self.noise_parameter, NOISE_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -132,14 +121,7 @@ class Laine19(Denoiser):
         elif config.noise_parameter == "global":
             self.noise_parameter = nn.Parameter(torch.zeros(()))
         else:
-            self.estimator = UNet(
-                channels,
-                1,
-                width=config.width,
-                negative_slope=0.1,
-                upsampling="nearest",
-                initialization="he",
-            )
+            self.estimator = UNet.of_laine19(channels, 1, width=config.width)
             nn.init.zeros_(self.estimator.last.weight)
         if config.global_residual:
             self._start_from_noise()
@@ -151,7 +133,7 @@ class Laine19(Denoiser):
         bias[channels:][on_diagonal] = START_PRIOR_STD
         if self.config.noise_parameter == "global":
             start = torch.tensor(START_NOISE_PARAMETER, dtype=torch.float64)
-            self.noise_parameter.data.fill_(_raw(start).item())
+            self.noise_parameter.data.fill_(raw_of(start).item())
 
     def phases(self) -> list[Phase]:
         phases = super().phases()
@@ -207,9 +189,8 @@ class Laine19(Denoiser):
         else:
             raw = self.estimator(noisy).mean((2, 3), keepdim=True)
             if self.config.global_residual:
-                raw = raw + _raw(self._suggested_parameter(noisy))
-        # A raw value of 0 is 0.019: a standard deviation of 5 on the 8-bit scale, or 52 photons.
-        return functional.softplus(raw.double() - RAW_SHIFT) + NOISE_PARAMETER_MIN
+                raw = raw + raw_of(self._suggested_parameter(noisy))
+        return noise_parameter(raw)
 
     def _suggested_parameter(self, noisy: Tensor) -> Tensor:
         """Return the noise parameter if the mean of the neighbours were right but for its noise."""

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from unpaired.errors import UnpairedError, suggest
+from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Observation, TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
 from unpaired.networks.n2v_unet import N2VUNet, SeparateChannels
@@ -60,8 +60,7 @@ class Noise2VoidConfig(DenoiserConfig):
         return round((100 / self.masked_percent) ** 0.5)
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise UnpairedError(f"n2v has no loss '{self.loss}'{suggest(self.loss, LOSSES)}")
+        check_choice("n2v", "loss", self.loss, LOSSES)
         if self.depth < 1 or self.radius_px < 1 or self.kernel_px % 2 == 0:
             raise UnpairedError(
                 "n2v: depth and radius_px must be at least 1 and kernel_px odd, got "

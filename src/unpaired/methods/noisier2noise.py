@@ -51,13 +51,10 @@ class Noisier2Noise(Denoiser):
 
     def __init__(self, config: Noisier2NoiseConfig) -> None:
         super().__init__(config)
-        self.network = UNet(
+        self.network = UNet.of_laine19(
             config.channels,
             config.channels,
             width=config.width,
-            negative_slope=0.1,
-            upsampling="nearest",
-            initialization="he",
             global_residual=config.global_residual,
         )
 

@@ -9,9 +9,26 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # Added to the diagonal of covariances before they are inverted, as in the authors' code.
 JITTER = 1e-6
+
+# An unknown noise parameter is softplus(raw - 4) + 1e-3 of what a network says. A raw value of 0 is
+# 0.019: a standard deviation of 5 on the 8-bit scale, or 52 photons.
+RAW_SHIFT = 4
+NOISE_PARAMETER_MIN = 1e-3
+
+
+def noise_parameter(raw: Tensor) -> Tensor:
+    """Return a positive standard deviation, or 1 / photon count, of any raw value; float64."""
+    return functional.softplus(raw.double() - RAW_SHIFT) + NOISE_PARAMETER_MIN
+
+
+def raw_of(parameter: Tensor) -> Tensor:
+    """Return the raw value that ``noise_parameter`` turns into ``parameter``."""
+    above = (parameter - NOISE_PARAMETER_MIN).clamp_min(NOISE_PARAMETER_MIN)
+    return RAW_SHIFT + above.expm1().log()
 
 
 def factor_entries(channels: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from unpaired.devices import choose_precision
 from unpaired.errors import UnpairedError
 from unpaired.fitting import fit, fitting_on
-from unpaired.methods.base import Observation
+from unpaired.methods.base import Observation, PerImageRestorer
 from unpaired.networks.partial_conv_unet import PartialConvUNet
 
 
@@ -32,7 +31,7 @@ def draw_flip() -> list[int]:
     return [axis for axis, drawn in zip((-2, -1), torch.randint(2, (2,)), strict=True) if drawn]
 
 
-class Self2Self:
+class Self2Self(PerImageRestorer):
     """Restorer: the mean of many outputs under dropout, each from another sample of the image.
 
     The authors' code for synthetic noise, which leaves the noisy image unclipped.
@@ -63,14 +62,6 @@ class Self2Self:
                     )
             if self.iterations < 1 or self.passes < 1:
                 raise UnpairedError("iterations and passes of 'self2self' must be 1 or more")
-
-    sees: ClassVar[tuple[str, ...]] = ()
-    knows: ClassVar[tuple[str, ...]] = ()
-    multiple_px: ClassVar[int] = 1
-    margin_px: ClassVar[int | None] = None
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W in [0, 1], the same for the same image."""

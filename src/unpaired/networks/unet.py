@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,18 @@ class UNet(nn.Module):
         )
         self.last = nn.Conv2d(wide, out_channels, 1)
         self._initialize("he" if global_residual else initialization)
+
+    @classmethod
+    def of_laine19(cls, in_channels: int, out_channels: int, **options: Any) -> UNet:
+        """Return the flavour of Laine et al. 2019; ``options``: width, global_residual."""
+        return cls(
+            in_channels,
+            out_channels,
+            negative_slope=0.1,
+            upsampling="nearest",
+            initialization="he",
+            **options,
+        )
 
     def _initialize(self, initialization: str) -> None:
         for module in self.modules():
