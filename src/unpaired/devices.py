@@ -71,6 +71,11 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def no_gpu_note(wanted: str, device: torch.device) -> str:
+    """Return what to add to a line about ``device`` if the CPU was taken for want of a GPU."""
+    return "; no GPU was found" if wanted == "auto" and device.type == "cpu" else ""
+
+
 def describe(device: torch.device) -> str:
     """Return the processor's name, for the record."""
     if device.type == "cuda":

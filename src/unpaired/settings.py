@@ -69,6 +69,8 @@ class Training(Typed):
     )
     threads: int = Field(1, gt=0, description="CPU threads of one training; part of the result.")
     workers: int = Field(0, ge=0, description="Processes that prepare batches; 0: in line.")
+    devices: int = Field(1, gt=0, description="GPUs that share every batch, on each machine.")
+    nodes: int = Field(1, gt=0, description="Machines that share every batch.")
     checkpoint_seconds: float = Field(60, gt=0, description="Seconds between two checkpoints.")
 
 

@@ -26,6 +26,8 @@ DECIMALS = {"psnr_db": 2, "ssim": 3}
 GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
 IMAGES_FOR_INTERVAL = 10
 CONFIDENCE = 0.95
+# How a training runs, not what it computes.
+NOT_DEVIATIONS = {"threads", "workers", "checkpoint_seconds", "precision", "devices", "nodes"}
 
 OK, UNDERTRAINED, NOT_RUN, DATA_ABSENT = "ok", "undertrained", "not run", "data absent"
 
@@ -275,7 +277,7 @@ def deviations(plan: TablePlan) -> list[str]:
         f"{section}.{key}": value
         for section in ("training", "network")
         for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
-        if key not in ("threads", "workers", "checkpoint_seconds", "precision")
+        if key not in NOT_DEVIATIONS
     }
     if changed:
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))

@@ -16,12 +16,20 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from unpaired.devices import choose_device, choose_precision, describe, keep_freed_memory
+from unpaired.devices import (
+    choose_device,
+    choose_precision,
+    describe,
+    keep_freed_memory,
+    no_gpu_note,
+)
+from unpaired.distributed import ONE_PROCESS, Processes, node_environment
 from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path
 from unpaired.methods.base import Method, Phase, TrainingState
@@ -30,6 +38,7 @@ from unpaired.randomness import seed_for
 from unpaired.steps import take_step
 
 HISTORY_ROWS = 200
+AGREE_EVERY_STEPS = 10  # Between processes; asking each other makes a GPU wait.
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
 
@@ -77,21 +86,24 @@ def train(
     precision: str = "auto",
     workers: int = 0,
     checkpointing: Checkpointing | None = None,
+    processes: Processes = ONE_PROCESS,
 ) -> Result:
     """Train ``method`` in place on ``samples`` (``samples[k]`` is the k-th sample of the run).
 
-    Weights must already be initialized. Raises UnpairedError if the loss stops being finite or the
-    device is not there; Interrupted after SIGTERM or SIGINT, with a checkpoint written.
+    Weights must already be initialized, the same in all ``processes``, which share every batch.
+    Raises UnpairedError if the loss stops being finite, the device is not there, or the batch
+    cannot be shared; Interrupted after SIGTERM or SIGINT, with a checkpoint written.
     """
     chosen = choose_device(device)
     chosen_precision = choose_precision(precision, chosen)
-    # Fabric's own mixed precision would round the input images to bf16, which is coarser than 8
-    # bits, and skip methods other than forward() on a single device. See _one_step.
-    fabric = Fabric(
-        accelerator={"cuda": "gpu"}.get(chosen.type, chosen.type), devices=1, precision="32-true"
-    )
+    processes.check(method.config.batch_size)
+    fabric = _fabric(chosen, processes)
+    threads = torch.get_num_threads()
+    fabric.launch()
+    torch.set_num_threads(threads)  # Fabric shares the cores out between the processes it starts.
     result = Result(precision=chosen_precision, device=describe(chosen))
-    print(f"train on {result.device} in {result.precision}, seed {seed}", flush=True)
+    note = no_gpu_note(device, chosen)
+    print(f"train on {result.device} in {result.precision}, seed {seed}{note}", flush=True)
     if chosen.type == "cpu":
         keep_freed_memory()
     method.to(memory_format=torch.channels_last)
@@ -100,6 +112,22 @@ def train(
         run.all_phases(stop)
     method.to("cpu")
     return result
+
+
+def _fabric(device: torch.device, processes: Processes) -> Fabric:
+    # Fabric's own mixed precision would round the input images to bf16, which is coarser than 8
+    # bits, and skip methods other than forward() on a single device. See _one_step.
+    options = {
+        "accelerator": {"cuda": "gpu"}.get(device.type, device.type),
+        "devices": processes.devices,
+        "num_nodes": processes.nodes,
+        "precision": "32-true",
+        "plugins": [node_environment(processes)],
+    }
+    if processes.count > 1:
+        # A phase need not train all that a method has, as DBSN's first does not.
+        options["strategy"] = DDPStrategy(find_unused_parameters=True)
+    return Fabric(**options)
 
 
 class _Run:
@@ -126,6 +154,7 @@ class _Run:
         self.phase_index, self.phase_images, self.step = 0, 0, 0
         self.history = _History(sum(phase.images_seen for phase in self.phases))
         self._resume()
+        fabric.barrier()  # Before the first process writes the next checkpoint over the one read.
 
     def all_phases(self, stop: Callable[[], bool]) -> None:
         """Run what is left of every phase."""
@@ -146,23 +175,23 @@ class _Run:
         start = time.perf_counter()
         for batch in self._batches(self.phase_images, total):
             self._one_step(phase, batch)
-            count = len(batch["sample"])
+            count = len(batch["sample"]) * self.fabric.world_size
             self.phase_images += count
             self.result.images_seen += count
             self.step += 1
             now = time.perf_counter()
             self.result.seconds, start = self.result.seconds + now - start, now
-            row = self.history.close_if_due(phase.name, self.step, self.result.images_seen)
+            row = self.history.close_if_due(phase.name, self.step, self.result, self._mean)
             progress.advance(count, f"loss {row['loss']:.5f}" if row else "")
-            self._save_if_due(now, stop())
+            self._save_if_due(*self._agree(self._is_due(now), stop()))
 
     def _batches(self, start: int, total: int) -> Iterator[dict[str, Tensor]]:
         # Samples are numbered over all phases, so no phase repeats the noise of another.
         offset = self.result.images_seen - start
         loader = DataLoader(
             self.samples,
-            batch_size=self.method.config.batch_size,
-            sampler=range(offset + start, offset + total),
+            batch_size=self.method.config.batch_size // self.fabric.world_size,
+            sampler=self._share(offset + start, offset + total),
             num_workers=self.workers,
             collate_fn=default_collate,
             pin_memory=self.fabric.device.type == "cuda",
@@ -170,6 +199,15 @@ class _Run:
         )
         for batch in loader:
             yield {key: self._place(value) for key, value in batch.items()}
+
+    def _share(self, start: int, stop: int) -> Sequence[int]:
+        """Return the samples of this process: of every batch a stretch, in the batch's order."""
+        batch_size, count = self.method.config.batch_size, self.fabric.world_size
+        if count == 1:
+            return range(start, stop)
+        own = batch_size // count
+        first = start + own * self.fabric.global_rank
+        return [k + i for k in range(first, stop, batch_size) for i in range(own)]
 
     def _place(self, value: Tensor) -> Tensor:
         layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
@@ -191,11 +229,35 @@ class _Run:
         self.method.after_step()
         self.history.add(losses)
 
-    def _save_if_due(self, now: float, stopping: bool) -> None:
+    def _mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Return the mean of every value over all processes."""
+        if self.fabric.world_size == 1:
+            return values
+        means = torch.tensor(list(values.values()), dtype=torch.float32, device=self.fabric.device)
+        means = self.fabric.all_reduce(means, reduce_op="mean").tolist()
+        return dict(zip(values, means, strict=True))
+
+    def _is_due(self, now: float) -> bool:
+        return (
+            self.checkpointing is not None
+            and now - self.saved_at > self.checkpointing.every_seconds
+        )
+
+    def _agree(self, save: bool, stop: bool) -> tuple[bool, bool]:
+        """Save and stop at the same step in all processes, if one of them wants to."""
+        if self.fabric.world_size == 1:
+            return save, stop
+        if self.step % AGREE_EVERY_STEPS:
+            return False, False
+        wishes = torch.tensor([save, stop], dtype=torch.float32, device=self.fabric.device)
+        save, stop = self.fabric.all_reduce(wishes, reduce_op="max").bool().tolist()
+        return save, stop
+
+    def _save_if_due(self, due: bool, stopping: bool) -> None:
         if self.checkpointing is None:
             if stopping:
                 raise Interrupted("training was interrupted")
-        elif stopping or now - self.saved_at > self.checkpointing.every_seconds:
+        elif due or stopping:
             self._save()
             self.saved_at = time.perf_counter()
             if stopping:
@@ -205,6 +267,8 @@ class _Run:
                 )
 
     def _save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
         tensors = {f"method/{key}": value for key, value in self.method.state_dict().items()}
         groups = []
         for index, optimizer in enumerate(self.optimizers):
@@ -301,12 +365,19 @@ class _History:
         # Kept as tensors: reading a value would make a GPU wait at every step.
         self._pending.append({key: value.detach() for key, value in losses.items()})
 
-    def close_if_due(self, phase: str, step: int, images_seen: int) -> dict[str, Any] | None:
-        """Return the finished row when ``images_seen`` has reached its end."""
+    def close_if_due(
+        self,
+        phase: str,
+        step: int,
+        result: Result,
+        mean: Callable[[dict[str, float]], dict[str, float]],
+    ) -> dict[str, Any] | None:
+        """Return the finished row when ``images_seen`` has reached its end; ``mean``: over all."""
+        images_seen = result.images_seen
         if images_seen < (len(self.rows) + 1) * self._images_per_row:
             return None
         self._settle()
-        means = {key: total / self._count for key, total in self._sums.items()}
+        means = mean({key: total / self._count for key, total in self._sums.items()})
         row = {"phase": phase, "step": step, "images_seen": images_seen} | means
         if not all(abs(value) < float("inf") for value in means.values()):
             raise UnpairedError(

@@ -46,7 +46,37 @@ MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
 
+# GPUs of a job that computes, and of a training on each machine.
 GPU = int(uses_gpu(SETTINGS))
+TRAINING = SETTINGS.training
+TRAINING_GPUS = GPU * TRAINING.devices
+
+# What a job of each rule may need: megabytes of memory and of disk, and minutes; at paper scale,
+# where data sets are whole and trainings take days, and at the others. Another attempt may need
+# more of it: a cluster ends jobs that go beyond.
+NEEDS = {
+    "pack": {"paper": (4_000, 50_000, 480), "other": (1_000, 1_000, 60)},
+    "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
+    "train": {"paper": (16_000, 4_000, 2_880), "other": (4_000, 1_000, 60)},
+    "evaluate": {"paper": (16_000, 1_000, 2_880), "other": (4_000, 1_000, 60)},
+    "budget": {"paper": (16_000, 1_000, 60), "other": (4_000, 1_000, 30)},
+    "table": {"paper": (1_000, 1_000, 10), "other": (1_000, 1_000, 10)},
+    "figure": {"paper": (1_000, 1_000, 10), "other": (1_000, 1_000, 10)},
+}
+
+
+def need(rule_name, resource):
+    """Return the function of the attempt that Snakemake asks for a rule's resource."""
+    scale = "paper" if SETTINGS.scale == "paper" else "other"
+    of_first_attempt = dict(
+        zip(("mem_mb", "disk_mb", "runtime"), NEEDS[rule_name][scale], strict=True)
+    )
+    return lambda wildcards, attempt: of_first_attempt[resource] * attempt
+
+
+# On several machines of a SLURM cluster srun starts one command on each, which starts the others.
+LAUNCHER = "srun --ntasks-per-node=1" if TRAINING.nodes > 1 else ""
+BY_SRUN = {"mpi": LAUNCHER, "tasks": TRAINING.nodes} if LAUNCHER else {}
 
 
 wildcard_constraints:
@@ -155,8 +185,10 @@ def table_input(wildcards):
 
 
 def table_settings(wildcards):
-    """What a table depends on: not the device, nor where checkpoints are kept."""
-    return canonical_json(SETTINGS.model_dump(exclude={"device", "work_root"}))
+    """What a table depends on: not where and how its models are trained."""
+    how = {"devices", "nodes", "workers", "checkpoint_seconds"}
+    exclude = {"device": True, "work_root": True, "training": how}
+    return canonical_json(SETTINGS.model_dump(exclude=exclude))
 
 
 RUN_LOCK = []

@@ -14,8 +14,9 @@ rule evaluate:
     resources:
         device=SETTINGS.device,
         gpu=GPU,
-        mem_mb=4000,
-        runtime=60 if SETTINGS.scale != "paper" else 2880,
+        mem_mb=need("evaluate", "mem_mb"),
+        disk_mb=need("evaluate", "disk_mb"),
+        runtime=need("evaluate", "runtime"),
     params:
         options=evaluation_options,
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),

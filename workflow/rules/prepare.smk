@@ -11,8 +11,9 @@ rule pack:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=need("pack", "mem_mb"),
+        disk_mb=need("pack", "disk_mb"),
+        runtime=need("pack", "runtime"),
     params:
         options=pack_options,
         code=lambda wildcards: fingerprint(
@@ -39,8 +40,9 @@ rule check_split:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need("check_split", "mem_mb"),
+        disk_mb=need("check_split", "disk_mb"),
+        runtime=need("check_split", "runtime"),
     params:
         code=fingerprint("unpaired.stages.check_split"),
     message:

@@ -11,8 +11,9 @@ rule budget:
     resources:
         device=SETTINGS.device,
         gpu=GPU,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=need("budget", "mem_mb"),
+        disk_mb=need("budget", "disk_mb"),
+        runtime=need("budget", "runtime"),
     params:
         code=lambda wildcards: fingerprint("unpaired.stages.budget", module_of(wildcards.method)),
     message:
@@ -37,8 +38,9 @@ rule table:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need("table", "mem_mb"),
+        disk_mb=need("table", "disk_mb"),
+        runtime=need("table", "runtime"),
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
@@ -70,8 +72,9 @@ rule figure:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=need("figure", "mem_mb"),
+        disk_mb=need("figure", "disk_mb"),
+        runtime=need("figure", "runtime"),
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,

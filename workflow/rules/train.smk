@@ -11,16 +11,21 @@ rule train:
         "results/benchmarks/train/{model}.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: get_model(wildcards).spec["threads"]
+    threads: lambda wildcards: get_model(wildcards).spec["threads"] * TRAINING.devices
     resources:
+        **BY_SRUN,
         # Where and how to run, not what to compute: a change here reruns nothing.
         device=SETTINGS.device,
         work_root=SETTINGS.work_root,
-        workers=SETTINGS.training.workers,
-        checkpoint_seconds=str(SETTINGS.training.checkpoint_seconds),
-        gpu=GPU,
-        mem_mb=4000,
-        runtime=60 if SETTINGS.scale != "paper" else 2880,
+        workers=TRAINING.workers,
+        checkpoint_seconds=str(TRAINING.checkpoint_seconds),
+        devices=TRAINING.devices,
+        nodes=TRAINING.nodes,
+        launcher=f"{LAUNCHER} " if LAUNCHER else "",
+        gpu=TRAINING_GPUS,
+        mem_mb=need("train", "mem_mb"),
+        disk_mb=need("train", "disk_mb"),
+        runtime=need("train", "runtime"),
     params:
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint("unpaired.stages.train", get_model(wildcards).module),
@@ -30,8 +35,9 @@ rule train:
     message:
         "Train {params.method} on {params.noise}, seed {params.seed} ({wildcards.model})"
     shell:
-        "python -m unpaired.stages.train --spec {params.spec:q} --code {params.code}"
+        "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code}"
         " --pack {input.pack:q} --model {output.model:q} --about {output.about:q}"
         " --history {output.history:q} --work {resources.work_root:q}/{wildcards.model}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --workers {resources.workers}"
-        " --device {resources.device} > {log:q} 2>&1"
+        " --device {resources.device} --devices {resources.devices} --nodes {resources.nodes}"
+        " > {log:q} 2>&1"

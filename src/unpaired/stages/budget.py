@@ -10,12 +10,14 @@ import torch
 
 from unpaired.costs import paper_budget
 from unpaired.files import atomic_path
+from unpaired.leases import leased_gpus
 from unpaired.stages import run
 
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    budget = paper_budget(arguments.method, arguments.device)
+    with leased_gpus(arguments.device):
+        budget = paper_budget(arguments.method, arguments.device)
     with atomic_path(arguments.output) as aside:
         aside.write_text(json.dumps(budget, indent=2, sort_keys=True) + "\n")
     print(budget)

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from unpaired.corruptions.noise import get_noise
-from unpaired.devices import choose_device
+from unpaired.devices import choose_device, describe, no_gpu_note
 from unpaired.evaluation import compare
 from unpaired.files import atomic_path, write_rows
+from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.packs import Pack
 from unpaired.stages import json_argument, run
@@ -20,8 +21,14 @@ from unpaired.weights import load_model
 
 
 def main(arguments: argparse.Namespace) -> None:
+    with leased_gpus(arguments.device):
+        _evaluate(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
+    print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
     if arguments.model:
         restorer = load_model(arguments.model, device)[1]
     else:

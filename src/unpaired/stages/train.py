@@ -8,6 +8,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -15,7 +16,9 @@ import torch
 
 from unpaired import __version__
 from unpaired.corruptions.noise import get_noise
+from unpaired.distributed import Processes, first_of_all
 from unpaired.files import atomic_path, locked, sha256_of, write_rows
+from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.methods.base import Method
 from unpaired.packs import Pack
@@ -27,12 +30,17 @@ from unpaired.weights import save_model
 
 
 def main(arguments: argparse.Namespace) -> None:
-    with locked(arguments.work.with_suffix(".lock")):
-        _train_and_publish(arguments)
+    if not first_of_all():
+        _train(arguments)  # The first process holds the lock and publishes.
+        return
+    lock = locked(arguments.work.with_suffix(".lock"))
+    with lock, leased_gpus(arguments.device, arguments.devices):
+        _publish(arguments, *_train(arguments))
         shutil.rmtree(arguments.work, ignore_errors=True)
 
 
-def _train_and_publish(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any]]:
+    """Return the trained method, what training left, and what defines the run, for the record."""
     spec = arguments.spec
     torch.set_num_threads(spec["threads"])
     pack = Pack(arguments.pack)
@@ -48,6 +56,7 @@ def _train_and_publish(arguments: argparse.Namespace) -> None:
     )
     versions = {"unpaired": __version__, "torch": torch.__version__, "numpy": np.__version__}
     data = {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(arguments.pack)}
+    stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
     result = train(
         method,
         samples,
@@ -55,24 +64,22 @@ def _train_and_publish(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         precision=spec["precision"],
         workers=arguments.workers,
-        checkpointing=Checkpointing(
-            arguments.work,
-            {"spec": spec, "code": arguments.code, "data": data, "versions": versions},
-            arguments.checkpoint_seconds,
-        ),
+        checkpointing=Checkpointing(arguments.work, stamp, arguments.checkpoint_seconds),
+        processes=Processes(arguments.devices, arguments.nodes),
     )
+    return method, result, stamp
+
+
+def _publish(
+    arguments: argparse.Namespace, method: Method, result: Result, stamp: dict[str, Any]
+) -> None:
     write_rows(arguments.history, result.history)
-    about = {
-        "spec": spec,
-        "config": dataclasses.asdict(method.config),
-        "code": arguments.code,
-        "data": data,
-        "versions": versions | {"python": platform.python_version()},
-        **_costs(method, result),
-    }
+    versions = stamp["versions"] | {"python": platform.python_version()}
+    about = {"config": dataclasses.asdict(method.config), **_costs(method, result)}
     with atomic_path(arguments.about) as aside:
+        about = stamp | about | {"versions": versions}
         aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
-    save_model(arguments.model, spec["method"], method)
+    save_model(arguments.model, arguments.spec["method"], method)
 
 
 def _costs(method: Method, result: Result) -> dict[str, object]:
@@ -102,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
+    parser.add_argument("--nodes", type=int, default=1, help="machines")
     return parser
 
 
