@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster, why_not
+from tests.workflow.conftest import Project, make_copy
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A running SLURM; skips where it or Snakemake's plugin for it is not installed."""
+    reason = why_not()
+    if reason is None and importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        reason = "the extra 'slurm' is not installed: pip install -e '.[slurm]'"
+    if reason:
+        pytest.skip(reason)
+    # Sockets have short paths, shorter than pytest's folders.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        cluster = Cluster(Path(folder))
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+class ClusterProject(Project):
+    """A working copy that runs its jobs through a cluster."""
+
+    cluster: Cluster
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.cluster.environment | {"PYTHONPATH": str(self.folder / "src")}
+
+    def command(self, *arguments: str) -> list[str]:
+        soon = ["--slurm-init-seconds-before-status-checks", "1"]
+        soon += ["--seconds-between-status-checks", "1", "--latency-wait", "10"]
+        return super().command("--profile", "profiles/slurm", *soon, *arguments)
+
+
+@pytest.fixture
+def project(cluster, tmp_path) -> ClusterProject:
+    """A fresh copy of the project without results."""
+    return make_project(cluster, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, tmp_path_factory) -> tuple[ClusterProject, list[dict[str, str]]]:
+    """A project with a finished smoke run, and its jobs; tests must not change it."""
+    before = {job["JobId"] for job in cluster.jobs()}
+    done = make_project(cluster, tmp_path_factory.mktemp("finished") / "project")
+    result = done.run(*SMOKE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return done, [job for job in cluster.jobs() if job["JobId"] not in before]
+
+
+def make_project(cluster: Cluster, folder: Path) -> ClusterProject:
+    project = ClusterProject(make_copy(folder))
+    project.cluster = cluster
+    return project
+
+
+TABLE = "results/table1.part.csv"
+SMOKE = [
+    *("--configfile", "config/smoke.yaml"),
+    *("--config", "methods=[n2n,neighbor2neighbor]", "device=cpu"),
+    # The cluster's GPUs are no GPUs, so what asks for them computes on the CPU all the same.
+    *("--set-resources", "train:gpu=1"),
+    *("--", TABLE),
+]
