@@ -58,6 +58,8 @@ def test_settings_in_docstrings_become_a_list():
     notes = table_reference.method_notes("neighbor2neighbor")
     assert notes.startswith("Neighbor2Neighbor (Huang et al., CVPR 2021)")
     assert "\n\n- `gamma`: final weight of the regularizer." in notes
+    assert "\n- `subsampler`: " in notes
+    assert "\n- `global_residual`: " in table_reference.method_notes("laine19")
     assert "\n\n- `width, skip_width`: feature channels" in table_reference.method_notes("dip")
 
 

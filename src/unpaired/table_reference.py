@@ -75,12 +75,18 @@ def methods(number: str) -> str:
 
 def method_notes(name: str) -> str:
     """Return the docstrings of a method's file, of its class and of its settings."""
-    path = ROOT / "src" / Path(*module_of(name).split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(module_of(name))
     product = METHODS[name].partition(":")[2]
-    documented = [tree, *(c for c in _classes(tree) if c.name == product or _is_config(c))]
-    fields = {field for c in _classes(tree) if _is_config(c) for field in _fields(c)}
+    settings = [node for node in _classes(tree) if _is_config(node)]
+    documented = [tree, *(c for c in _classes(tree) if c.name == product or c in settings)]
+    inherited = [node for node in _classes(_tree("unpaired.methods.denoiser")) if _is_config(node)]
+    fields = {field for node in [*settings, *inherited] for field in _fields(node)}
     return "\n\n".join(_as_markdown(ast.get_docstring(node) or "", fields) for node in documented)
+
+
+def _tree(module: str) -> ast.Module:
+    path = ROOT / "src" / Path(*module.split(".")).with_suffix(".py")
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _classes(tree: ast.Module) -> list[ast.ClassDef]:
@@ -98,12 +104,16 @@ def _fields(node: ast.ClassDef) -> list[str]:
 
 def _as_markdown(text: str, fields: set[str]) -> str:
     """Turn a docstring's "setting: what it is" into entries of a list."""
-    lines = []
+    lines: list[str] = []
+    in_list = False
     for line in text.splitlines():
         names, colon, rest = line.partition(":")
         is_entry = bool(colon) and set(names.split(", ")) <= fields
-        lines.append(f"\n- `{names}`:{rest}" if is_entry else line)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+        if is_entry and not in_list:
+            lines.append("")
+        in_list = bool(line) and (is_entry or in_list)
+        lines.append(f"- `{names}`:{rest}" if is_entry else line)
+    return "\n".join(lines)
 
 
 def datasets() -> str:
@@ -117,7 +127,8 @@ def _dataset_line(dataset: DataSet) -> list[str]:
     pictures = str(dataset.pictures or "")
     where = dataset.where or "inside installed packages"
     repeats = str(dataset.paper_repeats)
-    return [f"`{dataset.name}`", pictures, repeats, where, dataset.layout]
+    layout = dataset.layout.replace("*", r"\*")
+    return [f"`{dataset.name}`", pictures, repeats, where, layout]
 
 
 def noises() -> str:
