@@ -1,6 +1,7 @@
 """What a training or a scoring would take, from what earlier ones took. No torch, as in plan.py.
 
-Seconds are those of one job alone, on the device and with the threads of the record.
+Seconds are those of one job alone, on the device and with the threads of the record, without the
+start of its process.
 """
 
 from __future__ import annotations
