@@ -96,6 +96,27 @@ def compare(
     print(compare(pictures, output, Options(names, minutes, device, precision)))
 
 
+@app.command()
+def status(
+    config: Annotated[
+        list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")
+    ] = [Path("config/config.yaml")],  # noqa: B006 - typer copies it
+    data_root: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Folder that holds the data sets' folders."),
+    ] = None,
+    table: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Number of a table; all of them without it."),
+    ] = None,
+) -> None:
+    """Say what of the tables is there, what is missing and why, and what it would cost."""
+    from unpaired.datasets.check import load_settings
+    from unpaired.status import describe
+
+    print(describe(load_settings(config, data_root), Path("config/tables"), Path(), table))
+
+
 @app.command("import-weights")
 def import_weights(
     method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor.")],

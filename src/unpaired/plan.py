@@ -150,8 +150,11 @@ class TablePlan:
         return list(dict.fromkeys(cell.noise for cell in self.cells))
 
 
-def plan_table(table: Table, settings: Settings) -> TablePlan:
-    """Work out what a table needs; raises UnpairedError for unknown names and absent paper data."""
+def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -> TablePlan:
+    """Work out what a table needs; raises UnpairedError for unknown names and absent paper data.
+
+    assume_data: plan every score as if all data sets were there; ``is_present`` still tells.
+    """
     for method in [*(row.method for row in table.rows), *settings.overrides]:
         module_of(method)
     names = list(dict.fromkeys(row.name for row in table.rows))
@@ -160,9 +163,10 @@ def plan_table(table: Table, settings: Settings) -> TablePlan:
     noises = _narrow("noises", table.noises, settings.noises)
     for noise in table.noises:
         get_noise(noise)
-    _require_data(settings, testsets)
+    if not assume_data:
+        _require_data(settings, testsets)
     cells = tuple(
-        _plan_cell(settings, noise, row, testset)
+        _plan_cell(settings, noise, row, testset, assume_data)
         for noise in noises
         for row in table.rows
         if row.name in rows and noise in (row.noises or table.noises) and _has_weights(row, noise)
@@ -217,7 +221,7 @@ def _require_data(settings: Settings, testsets: list[str]) -> None:
         raise UnpairedError("; ".join(missing))
 
 
-def _plan_cell(settings: Settings, noise: str, row: Row, testset: str) -> Cell:
+def _plan_cell(settings: Settings, noise: str, row: Row, testset: str, assume_data: bool) -> Cell:
     dataset = get_dataset(testset, settings)
     present = is_present(dataset, settings)
     evaluation = settings.evaluation
@@ -231,7 +235,7 @@ def _plan_cell(settings: Settings, noise: str, row: Row, testset: str) -> Cell:
         (model := plan_model(settings, noise, row, seed)).id: model for seed in settings.seeds
     }
     scores = tuple(Score(model, protocol, noise, row.read_out) for model in models.values())
-    return Cell(noise, row, testset, present, scores if present else ())
+    return Cell(noise, row, testset, present, scores if present or assume_data else ())
 
 
 def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:

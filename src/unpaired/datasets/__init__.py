@@ -22,7 +22,8 @@ class DataSet:
 
     reader: "module:function", called with the folder (None when embedded), gives records.
     folder: below ``data_root``; None when the pictures ship inside an installed package.
-    pictures: how many the paper's protocol has, None if it does not fix it.
+    pictures: how many the paper's protocol has, None if it does not fix it. megapixels: of all of
+        them together.
     paper_repeats: noise draws per image in the paper's protocol.
     """
 
@@ -31,6 +32,7 @@ class DataSet:
     reader: str
     folder: str | None = None
     pictures: int | None = None
+    megapixels: float | None = None
     paper_repeats: int = 1
     where: str = ""
     layout: str = ""
@@ -54,6 +56,7 @@ DATASETS = {
             "embedded photographs (test)",
             "unpaired.datasets.embedded:test_records",
             pictures=3,
+            megapixels=0.67,
         ),
         DataSet(
             "imagenet_val",
@@ -69,6 +72,7 @@ DATASETS = {
             "unpaired.datasets.folder:records",
             folder="kodak",
             pictures=24,
+            megapixels=9.44,
             paper_repeats=10,
             where="Kodak lossless true colour suite, r0k.us/graphics/kodak",
             layout="kodak/kodim01.png .. kodim24.png, 768x512 or 512x768",
@@ -79,6 +83,7 @@ DATASETS = {
             "unpaired.datasets.folder:records",
             folder="bsd300",
             pictures=100,
+            megapixels=15.44,
             paper_repeats=3,
             where="Berkeley Segmentation Dataset BSDS300, images/test",
             layout="bsd300/101085.jpg .. (the 100 test images, JPEG or PNG)",
@@ -89,6 +94,7 @@ DATASETS = {
             "unpaired.datasets.folder:colour_records",
             folder="set14",
             pictures=12,
+            megapixels=2.70,
             paper_repeats=20,
             where="Set14 of Zeyde et al. 2010, as packed with super-resolution codes",
             layout="set14/baboon.png .. zebra.png; gray images (bridge, man) are left out",
