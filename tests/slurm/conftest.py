@@ -32,15 +32,17 @@ class ClusterProject(Project):
     """A working copy that runs its jobs through a cluster."""
 
     cluster: Cluster
+    profile: str
 
     @property
     def environment(self) -> dict[str, str]:
         return self.cluster.environment | {"PYTHONPATH": str(self.folder / "src")}
 
     def command(self, *arguments: str) -> list[str]:
-        soon = ["--slurm-init-seconds-before-status-checks", "1"]
-        soon += ["--seconds-between-status-checks", "1", "--latency-wait", "10"]
-        return super().command("--profile", "profiles/slurm", *soon, *arguments)
+        soon = ["--seconds-between-status-checks", "1", "--latency-wait", "10"]
+        if self.profile == "profiles/slurm":
+            soon += ["--slurm-init-seconds-before-status-checks", "1"]
+        return super().command("--profile", self.profile, *soon, *arguments)
 
 
 @pytest.fixture
@@ -59,9 +61,9 @@ def finished(cluster, tmp_path_factory) -> tuple[ClusterProject, list[dict[str, 
     return done, [job for job in cluster.jobs() if job["JobId"] not in before]
 
 
-def make_project(cluster: Cluster, folder: Path) -> ClusterProject:
+def make_project(cluster: Cluster, folder: Path, profile: str = "profiles/slurm") -> ClusterProject:
     project = ClusterProject(make_copy(folder))
-    project.cluster = cluster
+    project.cluster, project.profile = cluster, profile
     return project
 
 

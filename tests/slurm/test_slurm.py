@@ -9,7 +9,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.slurm.conftest import SMOKE, TABLE
+from tests.slurm.conftest import SMOKE, TABLE, make_project
 from tests.workflow.test_interruptions import ARGUMENTS as LOCAL_ARGUMENTS
 from tests.workflow.test_interruptions import undisturbed, wait_for_checkpoint, weights
 
@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 # As for a local run, without its number of cores.
 TRAINING = LOCAL_ARGUMENTS[2:]
+
+STAGES = {"pack": 2, "check_split": 1, "train": 2, "evaluate": 2, "table": 1}
 
 
 def job_of_training(project) -> dict[str, str]:
@@ -57,8 +59,7 @@ def assert_finished_as(run, project, undisturbed):
 def test_every_stage_was_a_job_with_the_resources_it_asked_for(finished):
     _, jobs = finished
     rules = Counter(job["StdOut"].split("/rule_")[1].split("/")[0] for job in jobs)
-    expected = {"pack": 2, "check_split": 1, "train": 2, "evaluate": 2, "table": 1}
-    assert rules == expected
+    assert rules == STAGES
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     for job in jobs:
         rule = job["StdOut"].split("/rule_")[1].split("/")[0]
@@ -126,3 +127,14 @@ def test_the_log_of_a_failed_job_is_named_in_one_line(project):
     (log,) = (project.folder / "results/logs/train").iterdir()
     assert "the loss is not finite" in log.read_text()
     assert any(f"log: results/logs/train/{log.name}" in line for line in output.splitlines())
+
+
+def test_the_commands_of_the_batch_system_do_as_well(cluster, tmp_path):
+    """profiles/slurm-generic, as it stands: submission, states, and a job that is ended."""
+    project = make_project(cluster, tmp_path / "project", "profiles/slurm-generic")
+    (project.folder / "results/logs/cluster").mkdir(parents=True)
+    done = project.run(*SMOKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = [job for job in cluster.jobs() if job["WorkDir"] == str(project.folder)]
+    assert Counter(job["JobName"] for job in jobs) == STAGES
+    assert {job["JobName"] for job in jobs if job.get("TresPerNode") == "gres:gpu:1"} == {"train"}
