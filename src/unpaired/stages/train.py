@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
 import shutil
 from pathlib import Path
 
-import numpy as np
 import psutil
 import torch
 
-from unpaired import __version__
 from unpaired.corruptions.noise import get_noise
-from unpaired.files import atomic_path, locked, sha256_of, write_rows
+from unpaired.files import locked, write_rows
 from unpaired.methods import create
 from unpaired.methods.base import Method
 from unpaired.packs import Pack
 from unpaired.randomness import seed_for
+from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.sampling import CropSamples
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
@@ -46,8 +43,7 @@ def _train_and_publish(arguments: argparse.Namespace) -> None:
         noise=get_noise(spec["noise"]),
         noise_draw=spec["noise_draw"],
     )
-    versions = {"unpaired": __version__, "torch": torch.__version__, "numpy": np.__version__}
-    data = {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(arguments.pack)}
+    versions, data = library_versions(), data_record(pack, arguments.pack)
     result = train(
         method,
         samples,
@@ -67,11 +63,10 @@ def _train_and_publish(arguments: argparse.Namespace) -> None:
         "config": dataclasses.asdict(method.config),
         "code": arguments.code,
         "data": data,
-        "versions": versions | {"python": platform.python_version()},
+        "versions": with_python(versions),
         **_costs(method, result),
     }
-    with atomic_path(arguments.about) as aside:
-        aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    write_record(arguments.about, about)
     save_model(arguments.model, spec["method"], method)
 
 
