@@ -34,6 +34,8 @@ if not PLANS:
 MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
+IS_PART = bool(REFUSALS) or any(plan.is_part for plan in PLANS.values())
+REPORT = f"results/report{'.part' if IS_PART else ''}.html"
 
 GPU = int(uses_gpu(SETTINGS))
 
@@ -91,11 +93,6 @@ def figures_of(plan: TablePlan) -> list[str]:
         return []
     scored = {cell.noise for cell in plan.cells if cell.scores}
     return [f"results/figures/{plan.name}_{noise}.png" for noise in plan.noises if noise in scored]
-
-
-REPORT = (
-    f"results/report{'.part' if REFUSALS or any(p.is_part for p in PLANS.values()) else ''}.html"
-)
 
 
 def report_input(wildcards):

@@ -30,20 +30,22 @@ def write_report(
 
     refusals: why the other tables have no plan. Raises UnpairedError for missing results.
     """
-    side_px = pictures.side_px(plans.values())
-    page = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            version=__version__,
-            tables=[_table(plan, root, side_px) for plan in plans.values()],
-            refusals={number: str(error) for number, error in refusals.items()},
-            sizes=numbers.sizes_explained(),
-            settings=json.dumps(settings.model_dump(), indent=2, sort_keys=True),
-        )
+    side_px = pictures.choose_side_px(plans.values())
+    template = _environment().get_template("report.html.j2")
+    page = template.render(
+        version=__version__,
+        tables=[_table(plan, root, side_px) for plan in plans.values()],
+        refusals={number: str(error) for number, error in refusals.items()},
+        sizes=numbers.sizes_explained(),
+        settings=_settings_shown(settings),
     )
     with atomic_path(path) as aside:
         aside.write_text(page, encoding="utf-8")
+
+
+def _settings_shown(settings: Settings) -> str:
+    """Return the settings that results depend on: where a run works is not among them."""
+    return json.dumps(settings.model_dump(exclude={"device", "work_root"}), indent=2)
 
 
 def _environment() -> Environment:

@@ -33,12 +33,11 @@ class Picture:
 class PictureRow:
     """Noisy, each method, clean, at one place; ``best`` is the method of the highest PSNR."""
 
-    side_px: int
     pictures: list[Picture]
     best: str
 
 
-def side_px(plans: Iterable[TablePlan]) -> int:
+def choose_side_px(plans: Iterable[TablePlan]) -> int:
     """Return the side of the pictures with which a page of these tables stays small enough."""
     count = sum(
         len({cell.row.name for cell in plan.cells if cell.noise == noise}) + 2
@@ -53,13 +52,12 @@ def picture_row(plan: TablePlan, noise: str, root: Path, side_px: int) -> Pictur
     panels = comparison_panels(plan, noise, root)
     if not panels:
         return None
-    crops = [centre_crop(panel.picture, side_px) for panel in panels]
     pictures = [
-        Picture(panel.title, panel.scores, as_data(crop))
-        for panel, crop in zip(panels, crops, strict=True)
+        Picture(panel.title, panel.scores, as_data(centre_crop(panel.picture, side_px)))
+        for panel in panels
     ]
     best = max(panels[1:-1], key=lambda panel: panel.psnr_db or -math.inf)
-    return PictureRow(min(crops[0].shape[:2]), pictures, best.title)
+    return PictureRow(pictures, best.title)
 
 
 def as_data(picture: np.ndarray) -> str:

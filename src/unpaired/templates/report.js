@@ -58,7 +58,11 @@ function dragPictures(comparison, set) {
 function setUpComparison(comparison) {
   const versions = [...comparison.querySelectorAll(".versions figure")];
   const stage = comparison.querySelector(".stage");
-  const set = (input) => comparison.style.setProperty(`--${input.dataset.sets}`, input.value);
+  const set = (input) => {
+    comparison.style.setProperty(`--${input.dataset.sets}`, input.value);
+    // Pixels of the pictures show as squares once they are much larger than the screen's.
+    if (input.dataset.sets === "zoom") comparison.toggleAttribute("data-enlarged", input.value > 2);
+  };
   const show = () => {
     const captions = [];
     for (const select of stage.querySelectorAll("select")) {
