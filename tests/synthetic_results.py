@@ -42,7 +42,7 @@ def fill_scores(plan: TablePlan, root: Path, images: int = 3, gain: float = 8.0)
 
 
 def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config) -> TablePlan:
-    """Write the results of Table 1, with Kodak present, and return its plan.
+    """Write the results of a table, with Kodak present, and return its plan.
 
     Each model's PSNR differs from the others', so that sorting changes the order.
     """
@@ -64,12 +64,13 @@ def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config)
     for method in plan.measured_budgets:
         budget = {"hours": None if method == "cbm3d" else 12.5, "hours_per": "training"}
         (root / f"results/budgets/{method}.json").write_text(json.dumps(budget))
-    write_tables(plan, root)
+    _write_tables(plan, root)
     return plan
 
 
-def write_tables(plan: TablePlan, root: Path) -> None:
-    text = lines_as_csv(build_lines(plan, PAPER, root))
+def _write_tables(plan: TablePlan, root: Path) -> None:
+    printed = read_paper_numbers(REPOSITORY / "config/paper_numbers" / plan.table.paper_numbers)
+    text = lines_as_csv(build_lines(plan, printed, root))
     (root / f"results/{plan.name}.csv").write_text(text)
     (root / f"results/{plan.name}_costs.csv").write_text(costs_as_csv(plan, root))
 

@@ -17,9 +17,10 @@ from unpaired.reporting.numbers import (
 )
 from unpaired.reporting.page import write_report
 from unpaired.reporting.pictures import BYTES_MAX, BYTES_PER_PX_MAX, SIDE_PX, choose_side_px
-from unpaired.settings import parse_table
+from unpaired.settings import load_table, parse_table
 from unpaired.tables import DECIMALS, METRICS, build_lines, lines_as_csv, read_lines
 
+from .conftest import REPOSITORY
 from .synthetic_results import PAPER, TABLE, make_results
 
 MIB = 2**20
@@ -253,11 +254,11 @@ def test_costs_say_what_is_missing(made):
 
 
 def test_a_curve_is_named_described_and_takes_the_pages_colours():
-    curve = draw("a <b>", [Trace("gauss25", [4, 8], [0.5, 0.25])], "c1")
+    curve = draw("a <b>", [Trace("gauss25", 1, [4, 8], [0.5, 0.25])], "c1")
     assert "<svg" in curve.svg
     assert 'aria-labelledby="c1-title c1-desc"' in curve.svg
     assert '<title id="c1-title">a &lt;b&gt;</title>' in curve.svg
-    assert "loss 0.5 at first, 0.25 after 8 images" in curve.svg
+    assert "gauss25, seed 1: loss 0.5 at first, 0.25 after 8 images" in curve.svg
     assert "var(--line-1)" in curve.svg
     assert "currentColor" in curve.svg
     assert "#0102" not in curve.svg
@@ -268,6 +269,26 @@ def test_phases_and_shared_models_have_one_drawing_each(made):
     assert "laine19_mu, laine19_pme, phase a" in titles
     assert "n2c, phase b" in titles
     assert not [title for title in titles if "cbm3d" in title]
+
+
+def test_seeds_of_a_noise_look_alike():
+    traces = [Trace(noise, seed, [4, 8], [1, 2]) for noise in ("a", "b") for seed in (1, 2)]
+    svg = draw("title", traces, "c1").svg
+    assert [svg.count(f"stroke: var(--line-{number})") for number in (1, 2, 3)] == [3, 3, 0]
+    assert svg.count(">a</text>") == svg.count(">b</text>") == 1
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_ablations_show_our_names_of_rows(tmp_path, number):
+    table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+    plan = make_results(tmp_path, table=table, methods=None)
+    page = Page(render(plan, tmp_path))
+    assert {method for block, method in page.cells if block == f"table{number}-noise1"} == {
+        row.name for row in table.rows
+    }
+    blocks = {block for block, _ in page.cells if "noise" in block}
+    # What the paper printed on other noises has blocks of its own.
+    assert len(blocks) >= len(table.noises)
 
 
 def test_noises_have_full_names():

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from unpaired.errors import UnpairedError
+from unpaired.files import reading
 from unpaired.plan import Model, TablePlan
-from unpaired.tables import read_scores
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 SIZE_INCHES = (4.2, 2.9)
-DASHES = ("solid", "dashed", "dashdot", "dotted")
 # Stand-ins that the page's own colours replace, so that a drawing follows light and dark.
 INK = "#010203"
 LINE_COLOURS = ("#010211", "#010212", "#010213", "#010214")
+# Told apart without colour too.
+LOOKS = [
+    {"color": colour, "ls": dashes, "lw": 1.4}
+    for colour, dashes in zip(LINE_COLOURS, ("-", "--", "-.", ":"), strict=True)
+]
 PAGE_COLOURS = {INK: "currentColor"} | {
     stand_in: f"var(--line-{number})" for number, stand_in in enumerate(LINE_COLOURS, 1)
 }
@@ -41,9 +45,17 @@ STYLE = {
 class Trace:
     """The loss of one model in one phase of its training."""
 
-    label: str
-    images_seen: list[float]
-    losses: list[float]
+    noise: str
+    seed: int
+    images_seen: Sequence[float]
+    losses: Sequence[float]
+
+    @property
+    def description(self) -> str:
+        return (
+            f"{self.noise}, seed {self.seed}: loss {self.losses[0]:.3g} at first, "
+            f"{self.losses[-1]:.3g} after {self.images_seen[-1]:g} images"
+        )
 
 
 @dataclass(frozen=True)
@@ -57,47 +69,42 @@ class Curve:
 
 def learning_curves(plan: TablePlan, root: Path) -> list[Curve]:
     """Draw each trained row of a table; rows that share their models share a drawing."""
-    rows_of: dict[tuple[str, ...], list[str]] = {}
-    by_id = {model.id: model for model in plan.models}
-    for row in dict.fromkeys(cell.row.name for cell in plan.cells):
-        models = tuple(
-            dict.fromkeys(
-                score.model.id
-                for cell in plan.cells
-                for score in cell.scores
-                if cell.row.name == row and score.model.is_trained
-            )
-        )
-        rows_of.setdefault(models, []).append(row)
-    curves = []
-    for models, rows in rows_of.items():
+    curves: list[Curve] = []
+    models = {model.id: model for model in plan.models}
+    for identities, rows in _rows_by_models(plan).items():
         phases: dict[str, list[Trace]] = {}
-        for identity in models:
-            for phase, trace in _traces(by_id[identity], root, len(plan.settings.seeds) > 1):
+        for identity in identities:
+            for phase, trace in _traces(models[identity], root):
                 phases.setdefault(phase, []).append(trace)
         for phase, traces in phases.items():
-            named = ", ".join(rows) + (f", phase {phase}" if len(phases) > 1 else "")
-            curves.append(draw(named, traces, f"t{plan.table.number}-curve{len(curves)}"))
+            title = ", ".join(rows) + (f", phase {phase}" if len(phases) > 1 else "")
+            curves.append(draw(title, traces, f"table{plan.table.number}-curve{len(curves)}"))
     return curves
 
 
-def _traces(model: Model, root: Path, tell_seed: bool) -> list[tuple[str, Trace]]:
-    """Return (phase, line) of each phase of a training."""
-    seed = f", seed {model.spec['seed']}" if tell_seed else ""
-    history = read_scores(root / f"results/models/{model.id}/history.csv")
-    return [
-        (
-            phase,
-            Trace(
-                f"{model.spec['noise']}{seed}",
-                [float(row["images_seen"]) for row in rows],
-                [float(row["loss"]) for row in rows],
-            ),
-        )
-        for phase, rows in (
-            (phase, list(group)) for phase, group in groupby(history, lambda row: row["phase"])
-        )
-    ]
+def _rows_by_models(plan: TablePlan) -> dict[tuple[str, ...], list[str]]:
+    """Return the rows by the trained models that they are read from, which may be none."""
+    models: dict[str, dict[str, None]] = {}
+    for cell in plan.cells:
+        trained = (score.model.id for score in cell.scores if score.model.is_trained)
+        models.setdefault(cell.row.name, {}).update(dict.fromkeys(trained))
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row, identities in models.items():
+        rows.setdefault(tuple(identities), []).append(row)
+    return rows
+
+
+def _traces(model: Model, root: Path) -> list[tuple[str, Trace]]:
+    """Return (phase, trace) of each phase of a training."""
+    path = root / f"results/models/{model.id}/history.csv"
+    with reading(path), open(path, newline="", encoding="utf-8") as file:
+        history = list(csv.DictReader(file))
+    traces = []
+    for phase, group in groupby(history, lambda row: row["phase"]):
+        points = [(float(row["images_seen"]), float(row["loss"])) for row in group]
+        images_seen, losses = zip(*points, strict=True)
+        traces.append((phase, Trace(model.spec["noise"], model.spec["seed"], images_seen, losses)))
+    return traces
 
 
 def draw(title: str, traces: Sequence[Trace], identity: str) -> Curve:
@@ -105,22 +112,26 @@ def draw(title: str, traces: Sequence[Trace], identity: str) -> Curve:
     with rc_context(STYLE):
         figure = Figure(SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
-        for number, trace in enumerate(traces):
-            colour, dash = LINE_COLOURS[number % len(LINE_COLOURS)], DASHES[number % len(DASHES)]
-            style = {"ls": dash, "lw": 1.4, "color": colour}
-            axes.plot(trace.images_seen, trace.losses, label=trace.label, **style)
+        looks = dict(zip(dict.fromkeys(trace.noise for trace in traces), cycle(LOOKS)))
+        lines = {
+            trace.noise: axes.plot(trace.images_seen, trace.losses, **looks[trace.noise])[0]
+            for trace in traces
+        }
         if min(loss for trace in traces for loss in trace.losses) > 0:
             axes.set_yscale("log")
         axes.set(xlabel="images seen", ylabel="loss")
         axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+        figure.legend(
+            lines.values(),
+            lines.keys(),
+            loc="outside upper center",
+            ncols=2,
+            frameon=False,
+            fontsize=8,
+        )
         drawing = io.BytesIO()
         figure.savefig(drawing, format="svg", transparent=True)
-    description = "; ".join(
-        f"{trace.label}: loss {trace.losses[0]:.3g} at first, {trace.losses[-1]:.3g} after "
-        f"{trace.images_seen[-1]:g} images"
-        for trace in traces
-    )
+    description = "; ".join(trace.description for trace in traces)
     return Curve(title, description, _inline(drawing.getvalue(), title, description, identity))
 
 
@@ -129,8 +140,6 @@ def _inline(drawing: bytes, title: str, description: str, identity: str) -> str:
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(drawing)
-    if root.tag != f"{{{SVG}}}svg":
-        raise UnpairedError("matplotlib drew no SVG; install the version of constraints.txt")
     metadata = root.find(f"{{{SVG}}}metadata")
     if metadata is not None:
         root.remove(metadata)
