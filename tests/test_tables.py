@@ -20,10 +20,7 @@ from unpaired.tables import (
 )
 
 from .conftest import REPOSITORY
-from .synthetic_results import fill_scores
-
-TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
-PAPER = read_paper_numbers(REPOSITORY / "config/paper_numbers/neighbor2neighbor_table1.csv")
+from .synthetic_results import PAPER, TABLE, fill_scores
 
 
 def table(tmp_path, images=3, gain=8.0, **config):

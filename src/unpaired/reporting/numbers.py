@@ -32,7 +32,7 @@ Anchors = Mapping[tuple[str, str, str], str]  # (setting, method, test set) -> i
 
 @dataclass(frozen=True)
 class Shown:
-    """What one cell shows. ``sort``: the exact number, empty if there is none."""
+    """What one cell shows. ``sort``: the exact number or the word; empty if there is no value."""
 
     text: str
     sort: str = ""
@@ -131,7 +131,7 @@ def _shown(
     if line is None:
         return Shown("not in this table", kind="missing")
     if not column.quantity:
-        return Shown(line.status, kind=f"status-{line.status.replace(' ', '-')}")
+        return Shown(line.status, line.status, kind=f"status-{line.status.replace(' ', '-')}")
     if column.quantity == "paper":
         return _number(line.paper_value, line.metric, "not printed")
     if line.value is None:
