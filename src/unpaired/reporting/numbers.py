@@ -10,7 +10,7 @@ from pathlib import Path
 from unpaired.corruptions.noise import NOISES
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
-from unpaired.plan import Cell, TablePlan
+from unpaired.plan import TablePlan
 from unpaired.tables import (
     DECIMALS,
     IMAGES_FOR_INTERVAL,
@@ -225,8 +225,3 @@ def _cost(column: str, text: str) -> Shown:
     if not text:
         return Shown(COST_COLUMNS[column][1], kind="missing")
     return Shown(text, text)
-
-
-def anchor_key(cell: Cell) -> tuple[str, str, str]:
-    """Return what a line of the table and its cell in the plan have in common."""
-    return cell.setting, cell.method, cell.testset

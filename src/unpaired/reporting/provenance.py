@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unpaired.plan import Cell, Model, Score, TablePlan
-from unpaired.reporting.numbers import Anchors, anchor_key
+from unpaired.plan import Cell, Score, TablePlan
+from unpaired.reporting.numbers import Anchors
 from unpaired.tables import read_record
 
 Facts = list[tuple[str, str]]
@@ -45,7 +45,10 @@ def entries(plan: TablePlan, root: Path) -> list[Entry]:
 
 def anchors(plan: TablePlan) -> Anchors:
     """Return where on the page the provenance of each cell stands."""
-    return {anchor_key(cell): _anchor(plan, position) for position, cell in _scored(plan)}
+    return {
+        (cell.setting, cell.method, cell.testset): _anchor(plan, position)
+        for position, cell in _scored(plan)
+    }
 
 
 def _scored(plan: TablePlan) -> list[tuple[int, Cell]]:
@@ -63,15 +66,10 @@ def _making(score: Score, root: Path) -> Making:
         facts.append(("weights, SHA-256", record["weights_sha256"]))
     settings = score.model.spec
     if score.model.is_trained:
-        training = read_training(score.model, root)
+        training = read_record(root / f"results/models/{score.model.id}/model.json")
         facts = [("model", score.model.id), *_facts("trained", training), *facts]
         settings = {"spec": score.model.spec, "config": training["config"]}
     return Making(facts, json.dumps(settings, indent=2, sort_keys=True))
-
-
-def read_training(model: Model, root: Path) -> dict[str, Any]:
-    """Read the record of a training."""
-    return read_record(root / f"results/models/{model.id}/model.json")
 
 
 def _facts(work: str, record: dict[str, Any]) -> Facts:
