@@ -1,4 +1,4 @@
-# Unpaired: source images -> pack -> train -> evaluate -> table -> figures.
+# Unpaired: source images -> pack -> train -> evaluate -> table, figures -> report.
 #
 #   snakemake --cores all results/table1.csv                                  demo scale, embedded data
 #   snakemake --cores all results/table1.csv --configfile config/paper.yaml   the paper's protocol
@@ -15,6 +15,7 @@ include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -22,6 +23,7 @@ rule all:
     input:
         [f"results/{plan.name}.csv" for plan in PLANS.values()],
         [path for plan in PLANS.values() for path in figures_of(plan)],
+        REPORT,
 
 
 onstart:

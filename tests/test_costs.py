@@ -11,7 +11,7 @@ from unpaired.plan import plan_table
 from unpaired.settings import parse_settings
 from unpaired.tables import costs_as_csv
 
-from .test_tables import TABLE, fill
+from .synthetic_results import TABLE, fill_scores
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_method_that_is_not_fitted_has_no_budget():
 def test_budgets_stand_beside_the_costs_of_the_run(tmp_path):
     config = {"methods": ["cbm3d", "dip"], "noises": ["gauss25"], "testsets": ["embedded_test"]}
     plan = plan_table(TABLE, parse_settings(config))
-    fill(plan, tmp_path)
+    fill_scores(plan, tmp_path)
     (tmp_path / "results/budgets").mkdir()
     for method, hours in (("cbm3d", None), ("dip", 1.23456)):
         record = {"hours": hours, "hours_per": "image"}

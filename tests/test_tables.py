@@ -20,25 +20,12 @@ from unpaired.tables import (
 )
 
 from .conftest import REPOSITORY
-
-TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
-PAPER = read_paper_numbers(REPOSITORY / "config/paper_numbers/neighbor2neighbor_table1.csv")
-
-
-def fill(plan, root, images=3, gain=8.0):
-    """Write score files whose PSNR is 30 + image number, the same for every model."""
-    for score in plan.scores:
-        path = root / f"{score.stem}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ["image,repeat,psnr_db,ssim,noisy_psnr_db,noisy_ssim,seconds_per_mpix"]
-        for image in range(images):
-            lines += [f"i{image},{r},{30 + image},0.9,{30 + image - gain},0.5,1" for r in range(2)]
-        path.write_text("\n".join(lines) + "\n")
+from .synthetic_results import PAPER, TABLE, fill_scores
 
 
 def table(tmp_path, images=3, gain=8.0, **config):
     plan = plan_table(TABLE, parse_settings(config))
-    fill(plan, tmp_path, images, gain)
+    fill_scores(plan, tmp_path, images, gain)
     return plan, build_lines(plan, PAPER, tmp_path)
 
 
@@ -150,7 +137,7 @@ def test_ablations_meet_the_papers_names_and_show_ours(tmp_path, number):
     ablation = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
     printed = read_paper_numbers(REPOSITORY / f"config/paper_numbers/{ablation.paper_numbers}")
     plan = plan_table(ablation, parse_settings({}))
-    fill(plan, tmp_path)
+    fill_scores(plan, tmp_path)
     lines = build_lines(plan, printed, tmp_path)
     shown = {(x.setting, x.method, x.dataset, x.metric): x.paper_value for x in lines}
     assert {key: value for key, value in shown.items() if value is not None} == printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +10,53 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from unpaired.plan import Cell, TablePlan
-from unpaired.tables import read_scores
+from unpaired.tables import METRICS, read_scores
 
 CROP_PX = 128
 PANEL_INCHES = 1.7
 COLUMNS_MAX = 7
 
 
-def draw_comparison(plan: TablePlan, noise: str, root: Path, output: Path) -> None:
-    """Write a PNG: noisy, each method, clean; PSNR and SSIM of the whole picture under each.
+@dataclass(frozen=True)
+class Panel:
+    """One of the pictures that are compared, uint8 H x W x 3; no scores for the clean one."""
 
-    Shows the first image, first noise draw and first seed of the first test set that was scored.
-    """
-    cells = _scored_cells(plan, noise)
-    panels = [_noisy_panel(cells[0], root)]
-    panels += [_panel(cell, root, 1, cell.row.name, "") for cell in cells]
-    panels.append((_third(_example(cells[0], root), 2), "clean", ""))
+    picture: np.ndarray
+    title: str
+    psnr_db: float | None = None
+    ssim: float | None = None
+
+    @property
+    def scores(self) -> str:
+        return "" if self.psnr_db is None else f"{self.psnr_db:.2f} / {self.ssim:.3f}"
+
+
+def draw_comparison(plan: TablePlan, noise: str, root: Path, output: Path) -> None:
+    """Write a PNG: noisy, each method, clean; PSNR and SSIM of the whole picture under each."""
+    panels = comparison_panels(plan, noise, root)
     columns = min(len(panels), COLUMNS_MAX)
     rows = -(-len(panels) // columns)
     figure = Figure((columns * PANEL_INCHES, rows * (PANEL_INCHES + 0.35)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set(xticks=[], yticks=[], frame_on=False)
-    for axis, (picture, title, scores) in zip(axes, panels, strict=False):
-        axis.imshow(_centre(picture), interpolation="nearest")
-        axis.set_xlabel(f"{title}\n{scores}", fontsize=7)
+    for axis, panel in zip(axes, panels, strict=False):
+        axis.imshow(centre_crop(panel.picture, CROP_PX), interpolation="nearest")
+        axis.set_xlabel(f"{panel.title}\n{panel.scores}", fontsize=7)
     figure.savefig(output, dpi=150, format="png")
+
+
+def comparison_panels(plan: TablePlan, noise: str, root: Path) -> list[Panel]:
+    """Return noisy, each method, clean, as scored; none where nothing was scored.
+
+    Shows the first image, first noise draw and first seed of the first test set that was scored.
+    """
+    cells = _scored_cells(plan, noise)
+    if not cells:
+        return []
+    panels = [_panel(cells[0], root, 0, "noisy", "noisy_")]
+    panels += [_panel(cell, root, 1, cell.row.name, "") for cell in cells]
+    return [*panels, Panel(_third(_example(cells[0], root), 2), "clean")]
 
 
 def _scored_cells(plan: TablePlan, noise: str) -> list[Cell]:
@@ -54,18 +76,13 @@ def _third(triptych: np.ndarray, position: int) -> np.ndarray:
     return triptych[:, position * width : (position + 1) * width]
 
 
-def _panel(
-    cell: Cell, root: Path, position: int, title: str, prefix: str
-) -> tuple[np.ndarray, str, str]:
+def _panel(cell: Cell, root: Path, position: int, title: str, prefix: str) -> Panel:
     first = read_scores(root / f"{cell.scores[0].stem}.csv")[0]
-    scores = f"{float(first[f'{prefix}psnr_db']):.2f} / {float(first[f'{prefix}ssim']):.3f}"
-    return _third(_example(cell, root), position), title, scores
+    scores = (float(first[f"{prefix}{metric}"]) for metric in METRICS)
+    return Panel(_third(_example(cell, root), position), title, *scores)
 
 
-def _noisy_panel(cell: Cell, root: Path) -> tuple[np.ndarray, str, str]:
-    return _panel(cell, root, 0, "noisy", "noisy_")
-
-
-def _centre(picture: np.ndarray) -> np.ndarray:
-    top, left = (max(0, (side - CROP_PX) // 2) for side in picture.shape[:2])
-    return picture[top : top + CROP_PX, left : left + CROP_PX]
+def centre_crop(picture: np.ndarray, side_px: int) -> np.ndarray:
+    """Return the centre of a picture, at most ``side_px`` a side."""
+    top, left = (max(0, (side - side_px) // 2) for side in picture.shape[:2])
+    return picture[top : top + side_px, left : left + side_px]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,19 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
         and set(noises) >= set(table.noises)
     )
     return TablePlan(table, settings, cells, is_part)
+
+
+def plan_tables(
+    tables: Iterable[Table], settings: Settings
+) -> tuple[dict[int, TablePlan], dict[int, UnpairedError]]:
+    """Plan every table that the settings allow, by number, and say why the others have no plan."""
+    plans, refusals = {}, {}
+    for table in tables:
+        try:
+            plans[table.number] = plan_table(table, settings)
+        except UnpairedError as error:
+            refusals[table.number] = error
+    return plans, refusals
 
 
 def _narrow(

@@ -19,6 +19,7 @@ from scipy.stats import t as student_t
 
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
+from unpaired.files import reading
 from unpaired.plan import Cell, Score, TablePlan
 
 METRICS = ("psnr_db", "ssim")
@@ -82,6 +83,14 @@ def read_scores(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise UnpairedError(f"{path}: holds no scores; delete it and run again")
     return rows
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what a stage wrote down about its work; raises UnpairedError if it is missing."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnpairedError(f"{path}: no such record; run its rule first") from None
 
 
 def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> list[Line]:
@@ -210,11 +219,53 @@ def _plain(value: object, metric: str) -> object:
     return f"{value:.{DECIMALS[metric] + 2}f}" if isinstance(value, float) else value
 
 
+def read_lines(path: Path) -> list[Line]:
+    """Read the tidy table back; raises UnpairedError if it is missing or of another version."""
+    names = [field.name for field in fields(Line)]
+    with reading(path), open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != names:
+            raise UnpairedError(f"{path}: columns {', '.join(names)} are needed")
+        return [_line_from(row) for row in reader]
+
+
+def _line_from(row: dict[str, str]) -> Line:
+    numbers = dict.fromkeys(("value", "ci_low", "ci_high", "paper_value", "delta"), float)
+    numbers |= dict.fromkeys(("table", "n_images", "repeats"), int)
+    return Line(
+        **{
+            key: (number(row[key]) if row[key] else None)
+            if (number := numbers.get(key))
+            else row[key]
+            for key in row
+        }
+    )
+
+
+def shown_names(plan: TablePlan) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return (noise, row) by what the paper's numbers call them.
+
+    Where the paper's names hide what a row is, as in its ablations, ours are shown.
+    """
+    return {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+
+
+def row_notes(plan: TablePlan) -> list[str]:
+    """Return what is particular about a row, each note once."""
+    noted = dict.fromkeys((cell.row.name, cell.row.note) for cell in plan.cells if cell.row.note)
+    return [f"{name}: {note}." for name, note in noted]
+
+
+def title_of_testset(plan: TablePlan, testset: str) -> str:
+    """Return a test set's full name; one that only the paper has goes by its short name."""
+    run = any(cell.testset == testset for cell in plan.cells)
+    return get_dataset(testset, plan.settings).title if run else testset
+
+
 def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     """Return the table laid out as the paper prints it, with its deviations listed below."""
     cells = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
-    # Where the paper's names hide what a row is, as in its ablations, ours are shown.
-    names = {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+    names = shown_names(plan)
     rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
     columns = _columns(plan, lines)
     header = ["noise", "method", *(title for title, _, _ in columns)]
@@ -224,13 +275,11 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
         texts = [_cell_text(cells, (*row, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
-    noted = dict.fromkeys((cell.row.name, cell.row.note) for cell in plan.cells if cell.row.note)
-    notes = [f"{name}: {note}." for name, note in noted]
     sections = [
         f"# Table {plan.table.number}: {plan.table.title}",
         f"{plan.table.paper}. Cells are PSNR (dB) / SSIM.",
         align_markdown([header, *body]),
-        "\n".join(f"- {item}" for item in [*deviations(plan), *notes]),
+        "\n".join(f"- {item}" for item in [*deviations(plan), *row_notes(plan)]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -239,8 +288,7 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
     """Return (title, test set, is ours); a column of the paper only where it printed something."""
     columns = []
     for testset in dict.fromkeys(line.dataset for line in lines):
-        run = any(cell.testset == testset for cell in plan.cells)
-        title = get_dataset(testset, plan.settings).title if run else testset
+        title = title_of_testset(plan, testset)
         columns.append((f"{title}: ours", testset, True))
         if any(line.paper_value is not None for line in lines if line.dataset == testset):
             columns.append((f"{title}: paper", testset, False))
@@ -308,7 +356,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     method is fitted to each (see costs.py); empty for a method that is not fitted.
     """
     budgets = {
-        method: json.loads((root / f"results/budgets/{method}.json").read_text())
+        method: read_record(root / f"results/budgets/{method}.json")
         for method in plan.measured_budgets
     }
     text = io.StringIO()
@@ -334,7 +382,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         model = scores[0].model
         record = {}
         if model.is_trained:
-            record = json.loads((root / f"results/models/{identity}/model.json").read_text())
+            record = read_record(root / f"results/models/{identity}/model.json")
         seconds = [
             float(line["seconds_per_mpix"])
             for score in scores

@@ -85,7 +85,7 @@ replace = os.replace
 def replace_late(source, target):
     if "results/" not in str(target) or "results/work" in str(target):
         return replace(source, target)
-    # The job ends before the others can see what it wrote, as on a network disk that is slow to tell.
+    # The job ends before others can see what it wrote, as on a network disk that is slow to tell.
     aside = os.path.abspath(source) + "~"
     os.rename(source, aside)
     subprocess.Popen(

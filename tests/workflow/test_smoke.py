@@ -9,6 +9,7 @@ import os
 import pytest
 from PIL import Image
 
+from unpaired.files import sha256_of
 from unpaired.weights import load_model
 
 from .conftest import SMOKE, TABLE
@@ -47,6 +48,24 @@ def test_every_model_says_what_made_it(finished):
         name, _ = load_model(folder / "model.safetensors")
         assert folder.name.startswith(f"{name}-")
         assert (folder / "history.csv").read_text().startswith("phase,step,images_seen,loss")
+
+
+def test_every_score_says_what_made_it(finished):
+    scores = list((finished.folder / "results/scores").glob("*/*.csv"))
+    assert len(scores) == 3
+    for path in scores:
+        record = json.loads(path.with_suffix(".json").read_text())
+        assert path.parent.name.startswith(f"{record['spec']['method']}-")
+        assert len(record["code"]) == 16
+        pack = finished.folder / "results/packs/embedded_test.h5"
+        data = {"source": "embedded_test", "pictures": 3, "sha256": sha256_of(pack)}
+        assert record["data"] == data
+        assert set(record["versions"]) == {"unpaired", "torch", "numpy", "python"}
+        assert record["device"].startswith("CPU")
+        assert 0 < record["seconds"] < 60
+        is_network = record["spec"]["method"] != "cbm3d"
+        assert record["precision"] == ("fp32" if is_network else None)
+        assert bool(record["weights_sha256"]) == is_network
 
 
 def test_markdown_costs_and_nothing_left_over(finished):
@@ -119,3 +138,28 @@ def test_the_figure(finished, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     with Image.open(clone.folder / figure) as picture:
         assert picture.size[0] > 700
+
+
+def test_the_reports(finished, tmp_path):
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    report = "results/report.part.html"
+    done = clone.run(*SMOKE, "--", report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (clone.folder / report).read_text()
+    for row in rows_of(clone):
+        assert f'data-sort="{float(row["value"])}"' in page
+    assert "Nothing to be done" in (again := clone.run(*SMOKE, "--", report)).stdout + again.stderr
+    done = clone.run(*SMOKE, "--report", "snakemake.html", "--", report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (report, TABLE):
+        assert f"Adding {name.rpartition('/')[2]}" in done.stdout + done.stderr
+    assert (clone.folder / "snakemake.html").stat().st_size > 100_000
+    style = clone.folder / "src/unpaired/templates/report.css"
+    style.write_text(style.read_text() + "/* new */")
+    assert "Write results/report.part.html" in clone.run(*SMOKE, "-n", "--", report).stdout
+
+
+def test_a_report_of_parts_never_takes_the_name_of_the_whole(finished):
+    done = finished.run(*SMOKE, "-n", "--", "results/report.html")
+    assert done.returncode != 0
+    assert "these settings make results/report.part.html; ask for that" in done.stderr

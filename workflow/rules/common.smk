@@ -10,9 +10,9 @@ from pathlib import Path
 from unpaired.datasets import folder_of, get_dataset
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import sha256_of
-from unpaired.fingerprint import fingerprint
+from unpaired.fingerprint import ROOT, fingerprint
 from unpaired.methods import module_of
-from unpaired.plan import Model, Score, TablePlan, plan_table, uses_gpu
+from unpaired.plan import Model, Score, TablePlan, plan_tables, uses_gpu
 from unpaired.settings import canonical_json, load_table, parse_settings
 
 # The interpreter that runs Snakemake has this package; an activated environment is not needed.
@@ -21,33 +21,24 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 # Relative, as all paths here: a clone in another place must not look like other input.
 TABLES_FOLDER = Path("config", "tables")
 PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
+TEMPLATES_FOLDER = ROOT / "templates"
 
-
-def plan_tables(settings):
-    """Plan every table that the settings allow; stop with one line if they allow none.
-
-    Returns the plans, and why each of the other tables has none, by table number.
-    """
-    plans, refusals = {}, {}
-    for table in [load_table(path) for path in sorted(TABLES_FOLDER.glob("table*.yaml"))]:
-        try:
-            plans[table.number] = plan_table(table, settings)
-        except UnpairedError as error:
-            refusals[table.number] = error
-    if not plans:
-        exit_with(next(iter(refusals.values())))
-    return plans, refusals
-
+TABLE_FILES = sorted(TABLES_FOLDER.glob("table*.yaml"))
 
 try:
     SETTINGS = parse_settings(config)
-    PLANS, REFUSALS = plan_tables(SETTINGS)
+    TABLES = [load_table(path) for path in TABLE_FILES]
+    PLANS, REFUSALS = plan_tables(TABLES, SETTINGS)
 except UnpairedError as error:
     exit_with(error)
+if not PLANS:
+    exit_with(next(iter(REFUSALS.values())))
 
 MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
+IS_PART = bool(REFUSALS) or any(plan.is_part for plan in PLANS.values())
+REPORT = f"results/report{'.part' if IS_PART else ''}.html"
 
 # GPUs of a job that computes, and of a training on each machine.
 GPU = int(uses_gpu(SETTINGS))
@@ -65,6 +56,7 @@ NEEDS = {
     "budget": {"paper": (16_000, 1_000, 60), "other": (4_000, 1_000, 30)},
     "table": {"paper": (1_000, 1_000, 10), "other": (1_000, 1_000, 10)},
     "figure": {"paper": (1_000, 1_000, 10), "other": (1_000, 1_000, 10)},
+    "report": {"paper": (4_000, 1_000, 30), "other": (1_000, 1_000, 10)},
 }
 
 
@@ -135,6 +127,28 @@ def figures_of(plan: TablePlan) -> list[str]:
         return []
     scored = {cell.noise for cell in plan.cells if cell.scores}
     return [f"results/figures/{plan.name}_{noise}.png" for noise in plan.noises if noise in scored]
+
+
+def report_input(wildcards):
+    """All that the report shows, refusing to give a part of the tables the name of the whole."""
+    if REPORT != f"results/report{wildcards.part}.html":
+        exit_with(f"these settings make {REPORT}; ask for that")
+    return {
+        "tables": [
+            f"results/{plan.name}{suffix}"
+            for plan in PLANS.values()
+            for suffix in (".csv", "_costs.csv")
+        ],
+        "scores": [f"{stem}.{suffix}" for stem in SCORES for suffix in ("csv", "png", "json")],
+        "models": [
+            f"results/models/{model.id}/{name}"
+            for model in MODELS.values()
+            if model.is_trained
+            for name in ("model.json", "history.csv")
+        ],
+        # Their content stands in the params, as that of the paper's numbers does.
+        "table_files": ancient(TABLE_FILES),
+    }
 
 
 def pack_options(wildcards):

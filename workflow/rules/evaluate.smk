@@ -4,6 +4,7 @@ rule evaluate:
     output:
         scores="results/scores/{model}/{protocol}-{noise}{read_out}.csv",
         example="results/scores/{model}/{protocol}-{noise}{read_out}.png",
+        record="results/scores/{model}/{protocol}-{noise}{read_out}.json",
     log:
         "results/logs/evaluate/{model}/{protocol}-{noise}{read_out}.log",
     benchmark:
@@ -25,5 +26,6 @@ rule evaluate:
         "Evaluate {wildcards.model} on {wildcards.protocol}, {wildcards.noise}"
     shell:
         "python -m unpaired.stages.evaluate {params.options} --spec {params.spec:q}"
+        " --code {params.code} --record {output.record:q}"
         " --pack {input.pack:q} --output {output.scores:q} --example {output.example:q}"
         " --threads {threads} --device {resources.device} > {log:q} 2>&1"

@@ -27,9 +27,24 @@ rule table:
     input:
         unpack(table_input),
     output:
-        csv="results/table{number}{part}.csv",
-        markdown="results/table{number}{part}.md",
-        costs="results/table{number}{part}_costs.csv",
+        csv=report(
+            "results/table{number}{part}.csv",
+            caption="../report/table.rst",
+            category="Table {number}",
+            labels={"holds": "numbers"},
+        ),
+        markdown=report(
+            "results/table{number}{part}.md",
+            caption="../report/table_markdown.rst",
+            category="Table {number}",
+            labels={"holds": "numbers in the paper's layout"},
+        ),
+        costs=report(
+            "results/table{number}{part}_costs.csv",
+            caption="../report/costs.rst",
+            category="Table {number}",
+            labels={"holds": "costs"},
+        ),
     log:
         "results/logs/table/table{number}{part}.log",
     benchmark:
@@ -63,7 +78,12 @@ rule figure:
             for suffix in ("csv", "png")
         ],
     output:
-        "results/figures/table{number}{part}_{noise}.png",
+        report(
+            "results/figures/table{number}{part}_{noise}.png",
+            caption="../report/figure.rst",
+            category="Table {number}",
+            labels={"holds": "pictures, {noise}"},
+        ),
     log:
         "results/logs/figure/table{number}{part}_{noise}.log",
     benchmark:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
 
 from unpaired.costs import paper_budget
-from unpaired.files import atomic_path
 from unpaired.leases import leased_gpus
+from unpaired.records import write_record
 from unpaired.stages import run
 
 
@@ -18,8 +17,7 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     with leased_gpus(arguments.device):
         budget = paper_budget(arguments.method, arguments.device)
-    with atomic_path(arguments.output) as aside:
-        aside.write_text(json.dumps(budget, indent=2, sort_keys=True) + "\n")
+    write_record(arguments.output, budget)
     print(budget)
 
 

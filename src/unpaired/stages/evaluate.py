@@ -1,8 +1,9 @@
-"""Model + test pack -> scores, and a restored example picture."""
+"""Model + test pack -> scores, a restored example picture, and a record of how."""
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from PIL import Image
 
 from unpaired.corruptions.noise import get_noise
-from unpaired.devices import choose_device, describe, no_gpu_note
+from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
 from unpaired.evaluation import compare
-from unpaired.files import atomic_path, write_rows
+from unpaired.files import atomic_path, sha256_of, write_rows
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
+from unpaired.methods.base import Restorer
 from unpaired.packs import Pack
+from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.stages import json_argument, run
 from unpaired.weights import load_model
 
@@ -35,9 +38,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         restorer = create(arguments.spec["method"], **arguments.spec["overrides"])
     if arguments.read_out:
         restorer.choose_read_out(arguments.read_out)
+    pack, start = Pack(arguments.pack), time.perf_counter()
     comparisons = compare(
         restorer,
-        Pack(arguments.pack),
+        pack,
         get_noise(arguments.noise),
         repeats=arguments.repeats,
         crop_px=arguments.crop_px,
@@ -48,13 +52,33 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         rows.append(comparison.row())
         if example is None:
             example = np.concatenate((comparison.noisy, comparison.restored, comparison.clean), 1)
+    seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
         Image.fromarray(example).save(aside)
     write_rows(arguments.output, rows)
+    about = {
+        "spec": arguments.spec,
+        "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
+        "code": arguments.code,
+        "data": data_record(pack, arguments.pack),
+        "versions": with_python(library_versions()),
+        "device": describe(device),
+        "precision": _precision(arguments.model, restorer, device),
+        "seconds": round(seconds, 3),
+    }
+    write_record(arguments.record, about)
     gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
     print(
         f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image"
     )
+
+
+def _precision(model: Path | None, restorer: Restorer, device: torch.device) -> str | None:
+    """Name the precision of the networks that restored; None where no network did."""
+    if model:
+        return "fp32"
+    # What is fitted to each image computes as a training does.
+    return choose_precision("auto", device) if hasattr(restorer.config, "iterations") else None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", type=Path, help="weights; none for a method that needs no training"
     )
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
+    parser.add_argument("--code", required=True, help="fingerprint of the code, for the record")
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--noise", required=True)
     parser.add_argument("--repeats", type=int, required=True)
@@ -74,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--example", type=Path, required=True, help="noisy | restored | clean (PNG)"
     )
+    parser.add_argument("--record", type=Path, required=True, help="record to write (JSON)")
     return parser
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 
-from unpaired import __version__
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
-from unpaired.files import atomic_path, locked, sha256_of, write_rows
+from unpaired.files import locked, write_rows
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.methods.base import Method
 from unpaired.packs import Pack
 from unpaired.randomness import seed_for
+from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.sampling import CropSamples
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
@@ -54,8 +51,7 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
         noise=get_noise(spec["noise"]),
         noise_draw=spec["noise_draw"],
     )
-    versions = {"unpaired": __version__, "torch": torch.__version__, "numpy": np.__version__}
-    data = {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(arguments.pack)}
+    versions, data = library_versions(), data_record(pack, arguments.pack)
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
     result = train(
         method,
@@ -74,11 +70,9 @@ def _publish(
     arguments: argparse.Namespace, method: Method, result: Result, stamp: dict[str, Any]
 ) -> None:
     write_rows(arguments.history, result.history)
-    versions = stamp["versions"] | {"python": platform.python_version()}
     about = {"config": dataclasses.asdict(method.config), **_costs(method, result)}
-    with atomic_path(arguments.about) as aside:
-        about = stamp | about | {"versions": versions}
-        aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    versions = with_python(stamp["versions"])
+    write_record(arguments.about, stamp | about | {"versions": versions})
     save_model(arguments.model, arguments.spec["method"], method)
 
 

@@ -1,0 +1,29 @@
+"""Tables and all they were made from -> one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from unpaired.plan import plan_tables
+from unpaired.reporting.page import write_report
+from unpaired.settings import load_table, parse_settings
+from unpaired.stages import json_argument, run
+
+
+def main(arguments: argparse.Namespace) -> None:
+    settings = parse_settings(arguments.settings)
+    plans, refusals = plan_tables(map(load_table, arguments.tables), settings)
+    write_report(arguments.output, plans, refusals, settings, Path())
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, nargs="+", required=True, help="YAML files")
+    parser.add_argument("--settings", type=json_argument, required=True, help="settings, as JSON")
+    parser.add_argument("--output", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())
