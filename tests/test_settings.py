@@ -8,6 +8,7 @@ import yaml
 
 from unpaired.errors import UnpairedError
 from unpaired.settings import canonical_json, load_table, parse_settings, parse_table
+from unpaired.tables import NOT_DEVIATIONS
 
 from .conftest import REPOSITORY
 
@@ -27,9 +28,7 @@ def test_shipped_configurations_are_valid(name):
 
 def test_paper_scale_overrides_nothing_of_a_method():
     settings = parse_settings(overlay("paper"))
-    hyper = settings.training.model_dump(
-        exclude={"threads", "workers", "checkpoint_seconds", "precision"}
-    )
+    hyper = settings.training.model_dump(exclude=NOT_DEVIATIONS)
     assert set(hyper.values()) == {None}
     assert set(settings.network.model_dump().values()) == {None}
     assert set(settings.evaluation.model_dump().values()) == {None}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflow.conftest import SMOKE, TABLE
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tests.workflow.test_interruptions import undisturbed, wait_for_checkpoint, 
 
 __all__ = ["undisturbed"]  # a fixture
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 # As for a local run, without its number of cores.
 TRAINING = LOCAL_ARGUMENTS[2:]

@@ -108,6 +108,16 @@ def test_sigterm_of_the_worker_saves_before_it_ends(project, undisturbed):
     finish(project, undisturbed)
 
 
+def test_sigterm_of_everything(project, undisturbed):
+    """As a batch system ends a job: a signal to all processes, and some time to end."""
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    os.killpg(run.pid, signal.SIGTERM)
+    run.communicate(timeout=30)
+    assert run.returncode != 0
+    finish(project, undisturbed)
+
+
 def test_a_second_run_at_once_stops_with_one_line(project):
     run = project.start(*ARGUMENTS)
     wait_for_checkpoint(project, run)

@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import SMOKE, TABLE
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 PLUGINS = {
     "slurm": "snakemake_executor_plugin_slurm",
