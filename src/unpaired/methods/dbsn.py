@@ -18,6 +18,7 @@ from unpaired.methods.base import Observation, Phase, TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
 from unpaired.methods.posterior import (
     diagonal_covariance,
+    in_float64,
     negative_log_likelihood,
     noise_parameter,
     posterior_mean,
@@ -159,7 +160,7 @@ class DBSN(Denoiser):
             noise = self.noise_std(noisy).mean((2, 3), keepdim=True)
         else:
             noise = self.noise_std(mean)
-        return self.clean_std(features).double().square(), noise_parameter(noise).square()
+        return in_float64(self.clean_std(features)).square(), noise_parameter(noise).square()
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the posterior mean or the mean, as ``read_out`` says, for an image of any size."""

@@ -15,6 +15,7 @@ from unpaired.methods.posterior import (
     covariance_from_factor,
     diagonal_covariance,
     factor_entries,
+    in_float64,
     negative_log_likelihood,
     noise_parameter,
     posterior_mean,
@@ -166,21 +167,21 @@ class Laine19(Denoiser):
         channels = self.config.channels
         mean, entries = self.network(noisy).tensor_split((channels,), dim=1)
         if self.config.diagonal:
-            clean_covariance = diagonal_covariance(entries.double().square())
+            clean_covariance = diagonal_covariance(in_float64(entries).square())
         else:
             clean_covariance = covariance_from_factor(entries, channels)
         if self.config.noise_model == "gaussian":
             noise_std = self._noise_parameter(noisy, level)
             noise_variance = noise_std.square().expand(-1, channels, -1, -1)
         else:
-            intensity = mean.double().clamp_min(INTENSITY_MIN)
+            intensity = in_float64(mean).clamp_min(INTENSITY_MIN)
             noise_variance = intensity * self._noise_parameter(noisy, level)
         return Prediction(mean, clean_covariance, noise_variance)
 
     def _noise_parameter(self, noisy: Tensor, level: Tensor | None) -> Tensor:
         """Return the standard deviation, or 1 / photon count; B x 1 x 1 x 1 or one for all."""
         if self.config.noise_parameter == "known":
-            known = level.double().view(-1, 1, 1, 1)
+            known = in_float64(level).view(-1, 1, 1, 1)
             if self.config.noise_model == "gaussian":
                 return known.clamp_min(NOISE_STD_MIN)
             return 1 / known
@@ -194,12 +195,12 @@ class Laine19(Denoiser):
 
     def _suggested_parameter(self, noisy: Tensor) -> Tensor:
         """Return the noise parameter if the mean of the neighbours were right but for its noise."""
-        difference = (noisy - mean_of_neighbors(noisy)).double()
+        difference = in_float64(noisy - mean_of_neighbors(noisy))
         # The mean of eight adds an eighth of the noise's variance.
         variance = 8 / 9 * difference.square().mean((1, 2, 3), keepdim=True)
         if self.config.noise_model == "gaussian":
             return variance.sqrt()
-        intensity = noisy.double().mean((1, 2, 3), keepdim=True).clamp_min(INTENSITY_MIN)
+        intensity = in_float64(noisy).mean((1, 2, 3), keepdim=True).clamp_min(INTENSITY_MIN)
         return variance / intensity
 
     def restore(self, observation: Observation) -> Tensor:

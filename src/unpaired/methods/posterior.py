@@ -20,9 +20,14 @@ RAW_SHIFT = 4
 NOISE_PARAMETER_MIN = 1e-3
 
 
+def in_float64(tensor: Tensor) -> Tensor:
+    """Return the tensor in float64; on the CPU if its device has none (Apple's MPS)."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def noise_parameter(raw: Tensor) -> Tensor:
     """Return a positive standard deviation, or 1 / photon count, of any raw value; float64."""
-    return functional.softplus(raw.double() - RAW_SHIFT) + NOISE_PARAMETER_MIN
+    return functional.softplus(in_float64(raw) - RAW_SHIFT) + NOISE_PARAMETER_MIN
 
 
 def raw_of(parameter: Tensor) -> Tensor:
@@ -42,7 +47,7 @@ def covariance_from_factor(entries: Tensor, channels: int) -> Tensor:
     entries: B x C(C+1)/2 x H x W, the rows of A one after another. Returns B x C x C x H x W,
     float64, positive semi-definite whatever the entries.
     """
-    planes = iter(entries.double().unbind(1))
+    planes = iter(in_float64(entries).unbind(1))
     factor = [[next(planes) for _ in range(row, channels)] for row in range(channels)]
 
     def covariance(row: int, column: int) -> Tensor:
@@ -64,7 +69,7 @@ def diagonal_covariance(variances: Tensor) -> Tensor:
     variances: B x C x H x W, or B x C x 1 x 1 if they are the same everywhere. Returns
     B x C x C x H x W or B x C x C x 1 x 1.
     """
-    return torch.diag_embed(variances.double().movedim(1, -1), dim1=1, dim2=2)
+    return torch.diag_embed(in_float64(variances).movedim(1, -1), dim1=1, dim2=2)
 
 
 def negative_log_likelihood(noisy: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ def negative_log_likelihood(noisy: Tensor, mean: Tensor, covariance: Tensor) -> 
     """
     # The authors' code leaves both halves out where there is one channel: twice this loss.
     lower, pivots = _factorize(covariance)
-    whitened = _solve_lower(lower, (noisy.double() - mean.double()).unbind(1))
+    whitened = _solve_lower(lower, (in_float64(noisy) - in_float64(mean)).unbind(1))
     terms = [
         pivot.log() + value.square() / pivot for pivot, value in zip(pivots, whitened, strict=True)
     ]
@@ -96,12 +101,13 @@ def posterior_mean(
     # Sx. The authors also add 1e-6 to the outer sum, the inverse of the posterior covariance. That
     # changes the result by a millionth of a variance below 1: nothing in float32.
     channels = noisy.shape[1]
-    jitter = JITTER * torch.eye(channels, dtype=torch.float64, device=noisy.device)
+    jitter = JITTER * torch.eye(channels, dtype=torch.float64, device=clean_covariance.device)
     clean_covariance = clean_covariance + jitter[..., None, None]
     total = clean_covariance + noise_covariance + jitter[..., None, None]
-    mean = mean.double()
-    weights = _solve(total, noisy.double() - mean)
-    return (mean + (clean_covariance * weights.unsqueeze(1)).sum(2)).float()
+    mean = in_float64(mean)
+    weights = _solve(total, in_float64(noisy) - mean)
+    restored = mean + (clean_covariance * weights.unsqueeze(1)).sum(2)
+    return restored.float().to(noisy.device)
 
 
 def _factorize(matrix: Tensor) -> tuple[list[list[Tensor]], list[Tensor]]:
