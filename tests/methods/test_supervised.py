@@ -27,6 +27,21 @@ def test_loss_is_the_mean_squared_error_to_its_target(name, target):
     assert method.sees == ("noisy", target)
 
 
+@pytest.mark.parametrize("clip", [None, 1e-3, 1e3])
+def test_longer_gradients_are_shortened_before_the_step(clip):
+    torch.manual_seed(0)
+    method = create("n2c", width=8, gradient_clip=clip)
+    batch = {"noisy": torch.rand(2, 3, 32, 32), "clean": torch.rand(2, 3, 32, 32)}
+    optimizer = method.phases()[0].optimizer
+    method.losses(batch, STATE)["loss"].backward()
+    gradients = [parameter.grad for parameter in method.parameters()]
+    before = torch.cat([gradient.ravel() for gradient in gradients]).clone()
+    optimizer.step()
+    after = torch.cat([gradient.ravel() for gradient in gradients])
+    expected = before * min(1.0, (clip or 1e9) / before.norm().item())
+    torch.testing.assert_close(after, expected, rtol=1e-4, atol=0)
+
+
 def test_every_method_of_the_list_can_be_made():
     for name in METHODS:
         method = create(name)

@@ -18,7 +18,8 @@ class DenoiserConfig:
     """Settings of a network denoiser. Lengths are in images seen, so batch size changes no meaning.
 
     width: feature channels of the U-Net's encoder. learning_rate: of Adam, before the schedule.
-    beta2: Adam's second moment decay.
+    beta2: Adam's second moment decay. gradient_clip: norm of all gradients together that longer ones
+    are shortened to; None, as in the papers, leaves them.
     """
 
     channels: int = 3
@@ -30,6 +31,7 @@ class DenoiserConfig:
     learning_rate: float = 3e-4
     schedule: str = "cosine_ramps"
     beta2: float = 0.99
+    gradient_clip: float | None = None
 
 
 class Denoiser(Method):
@@ -57,7 +59,12 @@ class Denoiser(Method):
         optimizer = torch.optim.Adam(
             self.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), fused=True
         )
+        if config.gradient_clip is not None:
+            optimizer.register_step_pre_hook(self._clip_gradients)
         return [Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])]
+
+    def _clip_gradients(self, *_: object) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.gradient_clip)
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the network's output for an image whose sides are multiples of ``multiple_px``."""
