@@ -148,7 +148,10 @@ def _level_text(noise: Noise) -> str:
 
 
 def readme(title: str) -> str:
-    """Return a section of the README without its heading; raises KeyError if there is none."""
+    """Return a section of the README without its heading; raises KeyError if there is none.
+
+    Links into docs/ are made to work from there.
+    """
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
-    return sections[title].strip()
+    return sections[title].strip().replace("](docs/", "](")
