@@ -51,8 +51,7 @@ def read_shape(path: Path, key: str) -> tuple[int, ...]:
         if _is_v73(path):
             with h5py.File(path, "r") as file:
                 return _dataset(path, file, key).shape[::-1]
-        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
-    return shapes[_known(path, key, shapes)]
+        return _v5_shape(path, key)
 
 
 def read_struct(path: Path, key: str) -> np.void:
@@ -147,8 +146,13 @@ def _is_v73(path: Path) -> bool:
 
 
 def _read_v5(path: Path, key: str) -> np.ndarray:
-    values = scipy.io.loadmat(path, variable_names=[key])
-    return np.asarray(values[_known(path, key, values)])
+    _v5_shape(path, key)  # to say what is there instead
+    return np.asarray(scipy.io.loadmat(path, variable_names=[key])[key])
+
+
+def _v5_shape(path: Path, key: str) -> tuple[int, ...]:
+    shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+    return shapes[_known(path, key, shapes)]
 
 
 def _read_v73(path: Path, key: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,19 +70,29 @@ class Part:
     read: Callable[[], Record]
 
 
+class Source(Iterable[Record]):
+    """Records that can be counted without reading pixels."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many there are; raises UnpairedError for what is bad at first sight.
+
+        Not ``len``, which building a list calls as well: reading is to name all that is bad.
+        """
+
+
 @dataclass(frozen=True)
-class Parts:
+class Parts(Source):
     """All records of a large source. bad: what its file names already show to be wrong.
 
-    Iterating reads one record after the other; at the end, UnpairedError names everything bad. The
-    length is known without reading, and raises it for ``bad``.
+    Iterating reads one record after the other; at the end, UnpairedError names everything bad.
     """
 
     source: str
     parts: tuple[Part, ...]
     bad: tuple[str, ...] = ()
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         self.refuse(self.bad)
         return len(self.parts)
 
@@ -100,7 +111,7 @@ class Parts:
         """Raise UnpairedError if anything is ``bad``, with all of it: it can be mended at once."""
         bad = list(bad)
         if bad:
-            raise UnpairedError(f"{self.source}: {len(bad)} faults: {'; '.join(bad)}")
+            raise UnpairedError(f"{self.source}: bad files: {'; '.join(bad)}")
 
 
 def _tiles(length_px: int) -> int:

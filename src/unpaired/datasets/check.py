@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from pathlib import Path
 
 import yaml
@@ -18,6 +17,7 @@ from unpaired.datasets import (
 )
 from unpaired.errors import UnpairedError
 from unpaired.images import find_pictures
+from unpaired.packs import Source
 from unpaired.settings import Settings, load_table, parse_settings
 
 
@@ -63,7 +63,7 @@ def _line(dataset: DataSet, settings: Settings) -> str:
     folder = folder_of(dataset, settings)
     try:
         records = open_reader(dataset)(folder)
-        count = len(records) if isinstance(records, Sized) else len(find_pictures([folder]))
+        count = records.count() if isinstance(records, Source) else len(find_pictures([folder]))
     except UnpairedError as error:
         return f"bad      {dataset.name}: {error}"
     expected = dataset.pictures

@@ -23,7 +23,7 @@ from unpaired.files import reading, sha256_of
 from unpaired.fingerprint import fingerprint
 from unpaired.images import read_rgb8
 from unpaired.matlab import read_array, read_shape, read_struct
-from unpaired.packs import Part, Parts, Record
+from unpaired.packs import Part, Parts, Record, Source
 
 Space = Literal["RAW", "SRGB"]
 
@@ -342,11 +342,11 @@ def _digest(paths: list[Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(Source):
     """The records of block files: instances x blocks x 256 x 256 (raw) or ... x 3 (sRGB).
 
-    Each is named ``<instance>/<block>`` and holds "noisy" and, for Validation, "clean". Length and
-    iteration raise UnpairedError naming all bad files at once; the length looks at shapes only.
+    Each is named ``<instance>/<block>`` and holds "noisy" and, for Validation, "clean". Counting
+    and reading raise UnpairedError naming all bad files at once; counting looks at shapes only.
     """
 
     folder: Path
@@ -364,7 +364,7 @@ class Blocks:
         end = f"Blocks{self.space.capitalize()}.mat"
         return {key: self.folder / f"{self.what}{name}{end}" for key, name in names.items()}
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         self._each(lambda path: self._check_shape(path, read_shape(path, path.stem)))
         return len(self.instances) * self.per_instance
 
@@ -387,7 +387,7 @@ class Blocks:
             except UnpairedError as error:
                 bad.append(str(error))
         if bad:
-            raise UnpairedError(f"{self.folder}: {len(bad)} faults: {'; '.join(bad)}")
+            raise UnpairedError(f"{self.folder}: bad files: {'; '.join(bad)}")
         return results
 
     def _read(self, path: Path) -> np.ndarray:
