@@ -2,23 +2,28 @@ from __future__ import annotations
 
 import base64
 import csv
-import sys
 
 import h5py
 import numpy as np
 import pytest
 
+from unpaired import sidd_submission
 from unpaired.errors import UnpairedError
-from unpaired.sidd_submission import Description, write_submission
+from unpaired.sidd_submission import SHAPES, Description, write_submission
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    """Blocks of the benchmark with fewer pixels: all of them are 335 MB."""
+    assert SHAPES == {"Raw": (40, 32, 256, 256), "Srgb": (40, 32, 256, 256, 3)}
+    monkeypatch.setattr(
+        sidd_submission, "SHAPES", {"Raw": (40, 32, 8, 8), "Srgb": (40, 32, 8, 8, 3)}
+    )
+
+
+@pytest.fixture
 def raw_blocks() -> np.ndarray:
-    """Blocks that are flat but for one pixel, so that their files are small."""
-    blocks = np.zeros((40, 32, 256, 256), np.float32)
-    blocks += np.linspace(0, 0.5, 1280, dtype=np.float32).reshape(40, 32, 1, 1)
-    blocks[..., 3, 250] = 1
-    return blocks
+    return np.random.default_rng(0).random((40, 32, 8, 8), np.float32)
 
 
 def text_of(item: h5py.Dataset) -> str:
@@ -29,7 +34,7 @@ def text_of(item: h5py.Dataset) -> str:
 
 def test_the_matlab_file_is_that_of_the_kit(tmp_path, raw_blocks):
     description = Description("blind net", "A. Müller", venue="Test")
-    mat, _ = write_submission(tmp_path, raw_blocks, 80.0, description)
+    mat, _ = write_submission(tmp_path, raw_blocks, 5.0, description)
     assert mat.name == "SubmitRaw.mat"
     with h5py.File(mat) as file:
         cells = file["DenoisedBlocksRaw"]
@@ -40,8 +45,8 @@ def test_the_matlab_file_is_that_of_the_kit(tmp_path, raw_blocks):
             assert cell.dtype == np.float32
             assert cell.attrs["MATLAB_class"] == b"single"
             assert np.array_equal(cell[()].T, raw_blocks[image, block])
-        # 1280 blocks of 256 x 256 are 80 times 2^20 pixels.
-        assert file["TimeMPRaw"][()] == pytest.approx(1.0)
+        # 5 s for 1280 blocks of 8 x 8, which are 5 / 64 of 2^20 pixels.
+        assert file["TimeMPRaw"][()] == pytest.approx(64.0)
         optional = file["OptionalData"]
         assert optional.attrs["MATLAB_class"] == b"struct"
         texts = {key: text_of(item) for key, item in optional.items()}
@@ -57,19 +62,18 @@ def test_the_matlab_file_is_that_of_the_kit(tmp_path, raw_blocks):
 
 def test_the_table_holds_every_block(tmp_path, raw_blocks):
     _, table = write_submission(tmp_path, raw_blocks, 1.0, Description("m"))
-    csv.field_size_limit(sys.maxsize)
     with open(table, newline="") as file:
         rows = list(csv.reader(file))
     assert table.name == "SubmitRaw.csv"
     assert rows[0] == ["ID", "BLOCK"]
     assert [int(row[0]) for row in rows[1:]] == list(range(1280))
-    block = np.frombuffer(base64.b64decode(rows[1 + 33][1]), "<f4").reshape(256, 256)
+    block = np.frombuffer(base64.b64decode(rows[1 + 33][1]), "<f4").reshape(8, 8)
     assert np.array_equal(block, raw_blocks[1, 1])
 
 
 def test_srgb(tmp_path):
-    blocks = np.zeros((40, 32, 256, 256, 3), np.uint8)
-    blocks[2, 5, 10, 20] = 1, 2, 3
+    blocks = np.zeros((40, 32, 8, 8, 3), np.uint8)
+    blocks[2, 5, 3, 6] = 1, 2, 3
     mat, table = write_submission(tmp_path, blocks, 1.0, Description("m"))
     with h5py.File(mat) as file:
         cell = file[file["DenoisedBlocksSrgb"][5, 2]]
@@ -78,13 +82,13 @@ def test_srgb(tmp_path):
         assert "TimeMPSrgb" in file
     with open(table, newline="") as file:
         line = list(csv.reader(file))[1 + 2 * 32 + 5]
-    block = np.frombuffer(base64.b64decode(line[1]), np.uint8).reshape(256, 256, 3)
+    block = np.frombuffer(base64.b64decode(line[1]), np.uint8).reshape(8, 8, 3)
     assert np.array_equal(block, blocks[2, 5])
 
 
 def test_what_is_no_submission(tmp_path, raw_blocks):
     description = Description("m")
-    with pytest.raises(UnpairedError, match=r"float32 \(40, 31, 256, 256\), not float32 \(40, 32"):
+    with pytest.raises(UnpairedError, match=r"float32 \(40, 31, 8, 8\), not float32 \(40, 32"):
         write_submission(tmp_path, raw_blocks[:, 1:], 1.0, description)
     for value in (np.nan, 1.5, -0.1):
         wrong = raw_blocks.copy()

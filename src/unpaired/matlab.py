@@ -64,9 +64,9 @@ def read_struct(path: Path, key: str) -> np.void:
 
 
 def write_v5(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a compressed v5 file, atomically; dictionaries become structs, object arrays cells."""
+    """Write a v5 file, atomically; dictionaries become structs, object arrays cells."""
     with atomic_path(path) as aside:
-        scipy.io.savemat(aside, dict(values), do_compression=True)
+        scipy.io.savemat(aside, dict(values))
         with open(aside, "r+b") as file:
             file.write(_V5_TEXT.ljust(_HEADER_TEXT_BYTES))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path
 from unpaired.matlab import write_v73
 
-BLOCKS = (len(BLOCK_INSTANCES), BLOCKS_PER_INSTANCE)
-SHAPES = {"Raw": (*BLOCKS, BLOCK_PX, BLOCK_PX), "Srgb": (*BLOCKS, BLOCK_PX, BLOCK_PX, 3)}
+SHAPES = {
+    "Raw": (len(BLOCK_INSTANCES), BLOCKS_PER_INSTANCE, BLOCK_PX, BLOCK_PX),
+    "Srgb": (len(BLOCK_INSTANCES), BLOCKS_PER_INSTANCE, BLOCK_PX, BLOCK_PX, 3),
+}
 TYPES = {"Raw": np.dtype(np.float32), "Srgb": np.dtype(np.uint8)}
 
 
@@ -44,12 +47,13 @@ def write_submission(
     Raises UnpairedError for another shape or type, or values that are not in [0, 1].
     """
     space = _space_of(blocks)
-    cells = np.empty(BLOCKS, object)
-    for index in np.ndindex(BLOCKS):
+    cells = np.empty(blocks.shape[:2], object)
+    for index in np.ndindex(cells.shape):
         cells[index] = blocks[index]
+    pixels = math.prod(blocks.shape[:4])
     values = {
         f"DenoisedBlocks{space}": cells,
-        f"TimeMP{space}": seconds * 2**20 / (cells.size * BLOCK_PX**2),
+        f"TimeMP{space}": seconds * 2**20 / pixels,
         "OptionalData": {
             "MethodName": description.method,
             "Authors": description.authors,

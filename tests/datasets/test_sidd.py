@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -25,7 +27,7 @@ from unpaired.datasets.sidd import (
 )
 from unpaired.errors import UnpairedError
 from unpaired.matlab import write_v5, write_v73
-from unpaired.packs import Pack, write_pack, write_pack_in_parts
+from unpaired.packs import Pack, Parts, write_pack, write_pack_in_parts
 
 NAMES = {
     phone: f"{number:04d}_001_{phone}_00100_00060_3200_L"
@@ -82,9 +84,7 @@ def test_the_real_metadata_file():
 
 def test_names_of_instances():
     instance = Instance.parse("0001_001_S6_00100_00060_3200_L")
-    assert instance == Instance(
-        "0001_001_S6_00100_00060_3200_L", 1, 1, "S6", 100, 60, 3200, "L"
-    )
+    assert instance == Instance("0001_001_S6_00100_00060_3200_L", 1, 1, "S6", 100, 60, 3200, "L")
     assert instance.pattern == "GRBG"
     for bad in ("0001_001_XX_00100_00060_3200_L", "Data", "0001_001_S6_00100_00060_3200_X"):
         with pytest.raises(UnpairedError, match=f"{bad}: not the name of a scene instance"):
@@ -198,7 +198,7 @@ def test_everything_bad_is_named_at_once(medium):
 def test_a_folder_without_instances(tmp_path):
     with pytest.raises(UnpairedError, match=r"no frames \(NNNN_NOISY_RAW_010\.MAT\)"):
         list(medium_raw(tmp_path))
-    with pytest.raises(UnpairedError, match="cannot read .*absent: no such file"):
+    with pytest.raises(UnpairedError, match=r"cannot read .*absent: no such file"):
         medium_raw(tmp_path / "absent")
 
 
@@ -206,18 +206,20 @@ def test_packing_goes_on_where_it_was_killed(medium, tmp_path):
     reads = []
 
     def watched(source):
-        for part in source.parts:
-            original = part.read
-            read = lambda name=part.name, original=original: (reads.append(name), original())[1]
-            object.__setattr__(part, "read", read)
-        return source
+        """Note what is read."""
 
-    killed = watched(medium_raw(medium))
+        def read(part):
+            reads.append(part.name)
+            return part.read()
+
+        return replace(source, parts=tuple(replace(p, read=partial(read, p)) for p in source.parts))
 
     def kill():
         raise KeyboardInterrupt
 
-    object.__setattr__(killed.parts[6], "read", kill)
+    parts = list(watched(medium_raw(medium)).parts)
+    parts[6] = replace(parts[6], read=kill)
+    killed = Parts("killed", tuple(parts))
     output = tmp_path / "packs" / "p.h5"
     with pytest.raises(KeyboardInterrupt):
         write_pack_in_parts(output, killed, **ABOUT)

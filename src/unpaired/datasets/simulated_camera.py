@@ -145,7 +145,7 @@ def render_small_srgb(folder: Path) -> None:
         for role, mosaic in (("NOISY", noisy_mosaic(clean, instance, frame)), ("GT", clean)):
             path = _frame_file(folder, instance, role, "SRGB", frame)
             with atomic_path(path) as aside:
-                Image.fromarray(processed(mosaic, instance)).save(aside, format="PNG")
+                Image.fromarray(processed(mosaic, instance)).save(aside, compress_level=1)
 
 
 def render_blocks(folder: Path, what: Literal["Validation", "Benchmark"]) -> None:
