@@ -38,6 +38,46 @@ def test_v73_is_stored_as_matlab_stores_it(tmp_path):
         assert file["x"].attrs["MATLAB_class"] == b"single"
 
 
+STORED = {
+    "chunks that reach beyond the edge": {"chunks": (5, 7), "compression": "gzip"},
+    "contiguous": {},
+    "chunks as they are": {"chunks": (5, 7)},
+    "another filter too": {"chunks": (5, 7), "compression": "gzip", "shuffle": True},
+    "big-endian": {"chunks": (5, 7), "compression": "gzip", "dtype": ">f4"},
+}
+
+
+@pytest.mark.parametrize("options", STORED.values(), ids=STORED)
+def test_v73_however_it_is_stored(tmp_path, options):
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("x", data=array(12, 18).T, **options)
+    assert np.array_equal(read_array(path, "x"), array(12, 18))
+
+
+def test_v73_with_chunks_that_were_never_written_or_not_compressed(tmp_path):
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        sparse = file.create_dataset("sparse", (8, 8), "f4", chunks=(4, 4), compression="gzip")
+        sparse[:4, :4] = 1
+        plain = file.create_dataset("plain", (4, 4), "f4", chunks=(4, 4), compression="gzip")
+        plain.id.write_direct_chunk((0, 0), array(4, 4).tobytes(), filter_mask=1)
+    assert read_array(path, "sparse").sum() == 16
+    assert np.array_equal(read_array(path, "plain"), array(4, 4).T)
+
+
+@pytest.mark.parametrize("kind", ["changed", "empty"])
+def test_v73_with_a_damaged_chunk(tmp_path, kind):
+    path = tmp_path / "a.mat"
+    write_v73(path, {"x": array(40, 60)})
+    with h5py.File(path, "r+") as file:
+        _, data = file["x"].id.read_direct_chunk((0, 0))
+        damaged = data[:50] + bytes([data[50] ^ 255]) + data[51:] if kind == "changed" else data[:9]
+        file["x"].id.write_direct_chunk((0, 0), damaged)
+    with pytest.raises(UnpairedError, match=r"a\.mat: damaged or cut short"):
+        read_array(path, "x")
+
+
 def test_v5_is_what_scipy_reads(tmp_path):
     path = tmp_path / "a.mat"
     write_v5(path, {"x": array(4, 6), "metadata": {"ISO": 100}})

@@ -6,12 +6,14 @@ in reverse, which is undone here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
+import imagecodecs
 import numpy as np
 import scipy.io
 
@@ -160,7 +162,31 @@ def _read_v73(path: Path, key: str) -> np.ndarray:
         dataset = _dataset(path, file, key)
         if dataset.dtype.names == ("real", "imag"):  # MATLAB's way to store complex numbers
             return np.empty(0, complex)
-        return dataset[()].T
+        return _values(dataset).T
+
+
+def _values(dataset: h5py.Dataset) -> np.ndarray:
+    """Return all values; like ``dataset[()]``, but inflated by a library three times as fast."""
+    filters = dataset.id.get_create_plist()
+    is_deflated = (
+        dataset.chunks is not None
+        and filters.get_nfilters() == 1
+        and filters.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
+    )
+    places = list(dataset.iter_chunks()) if is_deflated else []
+    if not is_deflated or dataset.id.get_num_chunks() != len(places):  # some hold the fill value
+        return dataset[()]
+    values = np.empty(dataset.shape, dataset.dtype)
+    chunk_bytes = math.prod(dataset.chunks) * values.itemsize
+    for place in places:
+        offset = tuple(part.start for part in place)
+        is_left_out, data = dataset.id.read_direct_chunk(offset)
+        if not is_left_out:
+            data = imagecodecs.deflate_decode(data, raw=False, out=chunk_bytes)
+        chunk = np.frombuffer(data, values.dtype).reshape(dataset.chunks)
+        # Chunks at the edge reach beyond it.
+        values[place] = chunk[tuple(slice(part.stop - part.start) for part in place)]
+    return values
 
 
 def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
