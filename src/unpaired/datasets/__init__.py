@@ -114,7 +114,8 @@ DATASETS = {
             folder="sidd/SIDD_Medium_Raw/Data",
             pictures=320,
             where=f"SIDD-Medium Dataset, Raw-RGB images only, {SIDD_HOME}",
-            layout="sidd/SIDD_Medium_Raw/Data/<instance>/NNNN_{NOISY,GT,METADATA}_RAW_{010,011}.MAT",
+            layout="sidd/SIDD_Medium_Raw/Data/0001_001_S6_00100_00060_3200_L/"
+            "0001_{NOISY,GT,METADATA}_RAW_{010,011}.MAT ..",
             **RAW,
         ),
         DataSet(
@@ -124,7 +125,8 @@ DATASETS = {
             folder="sidd/SIDD_Small_sRGB_Only/Data",
             pictures=160,
             where=f"SIDD-Small Dataset, sRGB images only, {SIDD_HOME}",
-            layout="sidd/SIDD_Small_sRGB_Only/Data/<instance>/NNNN_{NOISY,GT}_SRGB_010.PNG",
+            layout="sidd/SIDD_Small_sRGB_Only/Data/0001_001_S6_00100_00060_3200_L/"
+            "0001_{NOISY,GT}_SRGB_010.PNG ..",
         ),
         DataSet(
             "sidd_validation_raw",
