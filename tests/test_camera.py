@@ -58,6 +58,17 @@ def test_gray_looks_of_the_colour_of_the_light():
     assert linear * COLOURS.gains == pytest.approx(0.5**2.2, rel=1e-4)
 
 
+def test_the_curves_and_the_matrix_in_closed_form():
+    """A round trip alone would not tell a curve or a matrix from another, nor from its inverse."""
+    gray = np.full(3, 0.25**2.2) / COLOURS.gains
+    # 3 x^2 - 2 x^3 at x = 0.25.
+    assert to_srgb(gray, COLOURS) == pytest.approx(0.15625, rel=1e-6)
+    red = np.array([0.25, 0, 0])
+    linear = np.clip(2.0 * 0.25 * COLOURS.matrix[:, 0], 0, 1)
+    display = linear ** (1 / 2.2)
+    assert to_srgb(red, COLOURS) == pytest.approx(3 * display**2 - 2 * display**3, abs=1e-4)
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_the_whole_way_through_the_mosaic(pattern):
     picture = smooth_picture()

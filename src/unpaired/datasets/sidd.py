@@ -30,8 +30,9 @@ Space = Literal["RAW", "SRGB"]
 # Google Pixel, iPhone 7, Samsung Galaxy S6 Edge, Nexus 6, LG G4.
 PATTERN_OF_PHONE = {"GP": "BGGR", "IP": "RGGB", "S6": "GRBG", "N6": "BGGR", "G4": "BGGR"}
 
-# Where the blocks of Validation and Benchmark come from, in their order along the first axis. They
-# start at even rows and columns, so each block has the pattern of its phone.
+# Where the blocks of Validation and Benchmark come from, in their order along the first axis: the
+# instances that the page of SIDD holds back for the benchmark; the files do not name them. Blocks
+# start at even rows and columns, so each has the pattern of its phone.
 BLOCK_INSTANCES = (
     "0009_001_S6_00800_00350_3200_L",
     "0021_001_GP_10000_05000_5500_N",
