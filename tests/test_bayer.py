@@ -30,6 +30,12 @@ def test_unpacking_undoes_packing_bit_for_bit(mosaic, pattern):
     assert unpack(planes, pattern).tobytes() == mosaic.tobytes()
 
 
+def test_large_and_transposed_mosaics_too():
+    mosaic = np.random.default_rng(0).random((600, 514)).T
+    assert np.array_equal(pack(mosaic, "GRBG")[..., 0], mosaic[0::2, 1::2])
+    assert np.array_equal(unpack(pack(mosaic, "GRBG"), "GRBG"), mosaic)
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_plane_means_the_same_for_every_pattern(pattern):
     planes = pack(coloured_mosaic(pattern), pattern)
