@@ -13,7 +13,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,63 @@ class Record:
         object.__setattr__(self, "sha256_pixels", digest.hexdigest())
 
 
+@dataclass(frozen=True)
+class Part:
+    """One record of a large source, which need not be read again after an interruption.
+
+    name: a file name without suffix. stamp: changes whenever the sources, or the code that reads
+    them, do. read: returns the record, or raises UnpairedError.
+    """
+
+    name: str
+    stamp: str
+    read: Callable[[], Record]
+
+
+class Source(Iterable[Record]):
+    """Records that can be counted without reading pixels."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many there are; raises UnpairedError for what is bad at first sight.
+
+        Not ``len``, which building a list calls as well: reading is to name all that is bad.
+        """
+
+
+@dataclass(frozen=True)
+class Parts(Source):
+    """All records of a large source. bad: what its file names already show to be wrong.
+
+    Iterating reads one record after the other; at the end, UnpairedError names everything bad.
+    """
+
+    source: str
+    parts: tuple[Part, ...]
+    bad: tuple[str, ...] = ()
+
+    def count(self) -> int:
+        self.refuse(self.bad)
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Record]:
+        bad = list(self.bad)
+        for part in self.parts:
+            try:
+                record = part.read()
+            except UnpairedError as error:
+                bad.append(str(error))
+                continue
+            yield record
+        self.refuse(bad)
+
+    def refuse(self, bad: Iterable[str]) -> None:
+        """Raise UnpairedError if anything is ``bad``, with all of it: it can be mended at once."""
+        bad = list(bad)
+        if bad:
+            raise UnpairedError(f"{self.source}: bad files: {'; '.join(bad)}")
+
+
 def _tiles(length_px: int) -> int:
     """Return a chunk side of at most CHUNK_PX that divides ``length_px`` with little waste."""
     return math.ceil(length_px / math.ceil(length_px / CHUNK_PX))
@@ -76,15 +134,81 @@ def write_pack(
     value_range: nominal range of the stored values. Written aside and renamed: a failure leaves any
     previous file intact. Raises UnpairedError if there are no records or the disk is full.
     """
+    about = {"value_range": value_range, "colour_space": colour_space, "settings": settings}
+    with Progress(f"pack {source}", total) as progress:
+        return _write(path, records, progress.advance, source=source, **about)
+
+
+def write_pack_in_parts(
+    path: Path,
+    parts: Parts,
+    *,
+    source: str,
+    value_range: tuple[float, float],
+    colour_space: str,
+    settings: dict[str, Any],
+) -> int:
+    """Like `write_pack`, for a source that takes long to read: goes on where it was interrupted.
+
+    Every record is first kept in a pack of its own, in a hidden folder beside ``path``. Once all
+    are there they are copied into one, and the folder is removed: the disk must hold them twice.
+    What is bad is named when all else has been read, and the good parts need not be read again.
+    """
+    about = {"source": source, "value_range": value_range, "colour_space": colour_space}
+    folder = path.with_name(f".{path.stem}.parts")
+    files, bad = [], list(parts.bad)
+    with Progress(f"read {source}", len(parts.parts)) as progress:
+        for part in parts.parts:
+            file, stamp = folder / f"{part.name}.h5", {"stamp": part.stamp, **settings}
+            files.append(file)
+            if not _is_whole(file, stamp):
+                try:
+                    record = part.read()
+                except UnpairedError as error:
+                    bad.append(str(error))
+                    continue
+                _write(file, [record], lambda: None, settings=stamp, **about)
+            progress.advance()
+    parts.refuse(bad)
+    records = (_only_record(file) for file in files)
+    count = write_pack(path, records, settings=settings, total=len(files), **about)
+    shutil.rmtree(folder)
+    return count
+
+
+def _is_whole(file: Path, stamp: dict[str, Any]) -> bool:
+    try:
+        return Pack(file).settings == stamp
+    except UnpairedError:
+        return False
+
+
+def _only_record(file: Path) -> Record:
+    pack = Pack(file)
+    arrays = {key: pack.read(0, key) for key in pack.fields}
+    name, scene, sha256_file = (pack.columns[key][0] for key in ("name", "scene", "sha256_file"))
+    return Record(name, arrays, scene, sha256_file)
+
+
+def _write(
+    path: Path,
+    records: Iterable[Record],
+    advance: Callable[[], None],
+    *,
+    source: str,
+    value_range: tuple[float, float],
+    colour_space: str,
+    settings: dict[str, Any],
+) -> int:
     columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
-    with atomic_path(path) as aside, Progress(f"pack {source}", total) as progress:
+    with atomic_path(path) as aside:
         with h5py.File(aside, "w", libver="latest") as pack, open(aside, "r+b") as raw:
             for record in records:
                 _reserve(raw.fileno(), pack, sum(a.nbytes for a in record.arrays.values()))
                 _append(pack, record, len(columns["name"]))
                 for column in COLUMNS:
                     columns[column].append(getattr(record, column))
-                progress.advance()
+                advance()
             if not columns["name"]:
                 raise UnpairedError(f"data set '{source}' holds no usable picture: nothing to pack")
             _reserve(raw.fileno(), pack, sum(len(v) + 64 for c in columns.values() for v in c))

@@ -49,7 +49,7 @@ TRAINING_GPUS = GPU * TRAINING.devices
 # where data sets are whole and trainings take days, and at the others. Another attempt may need
 # more of it: a cluster ends jobs that go beyond.
 NEEDS = {
-    "pack": {"paper": (4_000, 50_000, 480), "other": (1_000, 1_000, 60)},
+    "pack": {"paper": (4_000, 100_000, 480), "other": (1_000, 1_000, 60)},
     "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
     "train": {"paper": (16_000, 4_000, 2_880), "other": (4_000, 1_000, 60)},
     "evaluate": {"paper": (16_000, 1_000, 2_880), "other": (4_000, 1_000, 60)},

@@ -25,6 +25,7 @@ class DataSet:
     pictures: how many the paper's protocol has, None if it does not fix it. megapixels: of all of
         them together.
     paper_repeats: noise draws per image in the paper's protocol.
+    value_range, colour_space: of the pixels that the reader gives.
     """
 
     name: str
@@ -36,11 +37,18 @@ class DataSet:
     paper_repeats: int = 1
     where: str = ""
     layout: str = ""
+    value_range: tuple[float, float] = (0, 255)
+    colour_space: str = "sRGB"
 
     @property
     def module(self) -> str:
         return self.reader.partition(":")[0]
 
+
+# Red, green of the red rows, green of the blue rows, blue; black is 0, white 1.
+RAW = {"value_range": (0, 1), "colour_space": "linear sensor values, packed Bayer planes"}
+SIDD_HOME = "from the SIDD page of York University, abdokamel.github.io/sidd"
+SIMULATED = "photographs inside installed packages, through a simulated camera"
 
 DATASETS = {
     entry.name: entry
@@ -98,6 +106,101 @@ DATASETS = {
             paper_repeats=20,
             where="Set14 of Zeyde et al. 2010, as packed with super-resolution codes",
             layout="set14/baboon.png .. zebra.png; gray images (bridge, man) are left out",
+        ),
+        DataSet(
+            "sidd_medium_raw",
+            "SIDD Medium, raw",
+            "unpaired.datasets.sidd:medium_raw",
+            folder="sidd/SIDD_Medium_Raw/Data",
+            pictures=320,
+            where=f"SIDD-Medium Dataset, Raw-RGB images only, {SIDD_HOME}",
+            layout="sidd/SIDD_Medium_Raw/Data/0001_001_S6_00100_00060_3200_L/"
+            "0001_{NOISY,GT,METADATA}_RAW_{010,011}.MAT ..",
+            **RAW,
+        ),
+        DataSet(
+            "sidd_small_srgb",
+            "SIDD Small, sRGB",
+            "unpaired.datasets.sidd:small_srgb",
+            folder="sidd/SIDD_Small_sRGB_Only/Data",
+            pictures=160,
+            where=f"SIDD-Small Dataset, sRGB images only, {SIDD_HOME}",
+            layout="sidd/SIDD_Small_sRGB_Only/Data/0001_001_S6_00100_00060_3200_L/"
+            "0001_{NOISY,GT}_SRGB_010.PNG ..",
+        ),
+        DataSet(
+            "sidd_validation_raw",
+            "SIDD validation, raw",
+            "unpaired.datasets.sidd:validation_raw",
+            folder="sidd/validation",
+            pictures=1280,
+            megapixels=83.89,
+            where=f"SIDD Validation Data, {SIDD_HOME}",
+            layout="sidd/validation/Validation{Noisy,Gt}BlocksRaw.mat",
+            **RAW,
+        ),
+        DataSet(
+            "sidd_validation_srgb",
+            "SIDD validation, sRGB",
+            "unpaired.datasets.sidd:validation_srgb",
+            folder="sidd/validation",
+            pictures=1280,
+            megapixels=83.89,
+            where=f"SIDD Validation Data, {SIDD_HOME}",
+            layout="sidd/validation/Validation{Noisy,Gt}BlocksSrgb.mat",
+        ),
+        DataSet(
+            "sidd_benchmark_raw",
+            "SIDD benchmark, raw (no ground truth)",
+            "unpaired.datasets.sidd:benchmark_raw",
+            folder="sidd/benchmark",
+            pictures=1280,
+            megapixels=83.89,
+            where=f"SIDD Benchmark Data, {SIDD_HOME}",
+            layout="sidd/benchmark/BenchmarkNoisyBlocksRaw.mat",
+            **RAW,
+        ),
+        DataSet(
+            "sidd_benchmark_srgb",
+            "SIDD benchmark, sRGB (no ground truth)",
+            "unpaired.datasets.sidd:benchmark_srgb",
+            folder="sidd/benchmark",
+            pictures=1280,
+            megapixels=83.89,
+            where=f"SIDD Benchmark Data, {SIDD_HOME}",
+            layout="sidd/benchmark/BenchmarkNoisyBlocksSrgb.mat",
+        ),
+        DataSet(
+            "simulated_camera_train_raw",
+            "simulated camera (train), raw",
+            "unpaired.datasets.simulated_camera:train_raw",
+            pictures=40,
+            where=SIMULATED,
+            **RAW,
+        ),
+        DataSet(
+            "simulated_camera_train_srgb",
+            "simulated camera (train), sRGB",
+            "unpaired.datasets.simulated_camera:train_srgb",
+            pictures=20,
+            where=SIMULATED,
+        ),
+        DataSet(
+            "simulated_camera_validation_raw",
+            "simulated camera (validation), raw",
+            "unpaired.datasets.simulated_camera:validation_raw",
+            pictures=60,
+            megapixels=3.93,
+            where=SIMULATED,
+            **RAW,
+        ),
+        DataSet(
+            "simulated_camera_validation_srgb",
+            "simulated camera (validation), sRGB",
+            "unpaired.datasets.simulated_camera:validation_srgb",
+            pictures=60,
+            megapixels=3.93,
+            where=SIMULATED,
         ),
     )
 }

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import yaml
 
-from unpaired.datasets import DataSet, folder_of, get_dataset, how_to_get, is_present
+from unpaired.datasets import (
+    DATASETS,
+    DataSet,
+    folder_of,
+    get_dataset,
+    how_to_get,
+    is_present,
+    open_reader,
+)
 from unpaired.errors import UnpairedError
 from unpaired.images import find_pictures
+from unpaired.packs import Source
 from unpaired.settings import Settings, load_table, parse_settings
 
 
@@ -36,10 +45,11 @@ def _merge(config: dict, extra: dict) -> None:
 
 
 def describe(settings: Settings, tables_folder: Path) -> str:
-    """Return one line per data set that the settings and the tables in a folder name."""
+    """Return one line per data set: those of the settings and the tables, then all others."""
     names = [settings.train_set, *settings.folders, *(settings.testsets or [])]
     for path in sorted(tables_folder.glob("table*.yaml")):
         names += load_table(path).testsets
+    names += DATASETS
     datasets = [get_dataset(name, settings) for name in dict.fromkeys(names)]
     return "\n".join(_line(dataset, settings) for dataset in datasets)
 
@@ -48,10 +58,12 @@ def _line(dataset: DataSet, settings: Settings) -> str:
     if not is_present(dataset, settings):
         return f"missing  {how_to_get(dataset, settings)}"
     if dataset.folder is None:
-        return f"found    {dataset.name}: {dataset.pictures} pictures inside installed packages"
+        where = dataset.where or "inside installed packages"
+        return f"found    {dataset.name}: {dataset.pictures} pictures ({where})"
     folder = folder_of(dataset, settings)
     try:
-        count = len(find_pictures([folder]))
+        records = open_reader(dataset)(folder)
+        count = records.count() if isinstance(records, Source) else len(find_pictures([folder]))
     except UnpairedError as error:
         return f"bad      {dataset.name}: {error}"
     expected = dataset.pictures

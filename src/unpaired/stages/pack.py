@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from unpaired.datasets import get_dataset, open_reader
-from unpaired.packs import write_pack
+from unpaired.packs import Parts, write_pack, write_pack_in_parts
 from unpaired.settings import parse_settings
 from unpaired.stages import run
 
@@ -14,12 +14,14 @@ from unpaired.stages import run
 def main(arguments: argparse.Namespace) -> None:
     folders = {arguments.dataset: str(arguments.folder)} if arguments.own else {}
     dataset = get_dataset(arguments.dataset, parse_settings({"folders": folders}))
-    count = write_pack(
+    records = open_reader(dataset)(arguments.folder)
+    write = write_pack_in_parts if isinstance(records, Parts) else write_pack
+    count = write(
         arguments.output,
-        open_reader(dataset)(arguments.folder),
+        records,
         source=dataset.name,
-        value_range=(0, 255),
-        colour_space="sRGB",
+        value_range=dataset.value_range,
+        colour_space=dataset.colour_space,
         settings={"dataset": dataset.name, "reader": dataset.reader},
     )
     print(f"{arguments.output}: {count} pictures")
