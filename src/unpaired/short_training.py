@@ -45,7 +45,7 @@ WIDTH = {"cpu": 24}
 WIDTH_ON_GPU = 48
 # What single methods need besides, as at demo scale (config/config.yaml says why).
 SHORT_TRAINING_OF = {
-    # Rarely one gradient is a thousand times longer than the others, and the network never recovers.
+    # Rarely a gradient is a thousand times longer than the others, and the network never recovers.
     # Of three trainings at twice the peak rate all three were lost, and none with this.
     "neighbor2neighbor": {"gradient_clip": 0.1},
     "n2v": {"patch_px": 64, "masked_percent": 11},

@@ -18,8 +18,8 @@ class DenoiserConfig:
     """Settings of a network denoiser. Lengths are in images seen, so batch size changes no meaning.
 
     width: feature channels of the U-Net's encoder. learning_rate: of Adam, before the schedule.
-    beta2: Adam's second moment decay. gradient_clip: norm of all gradients together that longer ones
-    are shortened to; None, as in the papers, leaves them.
+    beta2: Adam's second moment decay. gradient_clip: norm of all gradients together that longer
+    ones are shortened to; None, as in the papers, leaves them.
     """
 
     channels: int = 3
