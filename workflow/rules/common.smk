@@ -45,7 +45,7 @@ GPU = int(uses_gpu(SETTINGS))
 TRAINING = SETTINGS.training
 TRAINING_GPUS = GPU * TRAINING.devices
 
-# What a job of each rule may need: megabytes of memory and of disk, and minutes; at paper scale,
+# What a job may need: megabytes of memory and of disk, and minutes; for each rule, at paper scale,
 # where data sets are whole and trainings take days, and at the others. Another attempt may need
 # more of it: a cluster ends jobs that go beyond.
 NEEDS = {
