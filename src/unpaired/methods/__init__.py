@@ -11,6 +11,7 @@ from unpaired.errors import UnpairedError, suggest
 # Methods that learn from a training set, one model each.
 TRAINED = {
     "dbsn": "unpaired.methods.dbsn:DBSN",
+    "dncnn": "unpaired.methods.dncnn:SupervisedDnCNN",
     "laine19": "unpaired.methods.laine19:Laine19",
     "n2c": "unpaired.methods.n2c:Noise2Clean",
     "n2n": "unpaired.methods.n2n:Noise2Noise",
