@@ -29,7 +29,13 @@ PER_IMAGE = {
     "self2self": "unpaired.methods.self2self:Self2Self",
 }
 
-METHODS = TRAINED | PER_IMAGE
+# Methods that learn a degradation from two sets, and make pairs for others to train on.
+DEGRADATIONS = {
+    "lud_vae": "unpaired.methods.lud_vae:LUDVAE",
+    "lud_vae_public": "unpaired.methods.lud_vae_public:PublicLUDVAE",
+}
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS
 
 
 def module_of(name: str) -> str:
