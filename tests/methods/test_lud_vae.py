@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from unpaired.corruptions.noise import get_noise
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.base import Observation, TrainingState
@@ -219,3 +220,57 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(make_pack, tmp_pa
     assert resumed.history == expected.history
     if name == "lud_vae":
         assert states[0]["network.top_codebook.uses"].sum() > 0
+
+
+# What a training of seconds needs; the noise itself is what is to be learned.
+SHORT = {
+    "lud_vae": {
+        "width": 16,
+        "residual_width": 8,
+        "code_dim": 48,
+        "codes": 64,
+        "patch_px": 32,
+        "batch_size": 8,
+        "kl_weight": 2e-3,
+        "images_seen": 1600,
+    },
+    "lud_vae_public": {"width": 12, "patch_px": 24, "batch_size": 4, "images_seen": 800},
+}
+
+
+def two_smooth_pictures() -> list[np.ndarray]:
+    """Two scenes without texture: what is above their low-passed versions is noise."""
+    rows, columns = np.mgrid[:96, :96] / 95
+    pictures = [
+        np.stack([rows, columns, 1 - rows], -1),
+        np.stack([columns, rows * columns, rows], -1),
+    ]
+    return [(200 * picture + 20).astype(np.uint8) for picture in pictures]
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("lud_vae", 0.25), ("lud_vae_public", 0.5)])
+def test_seconds_of_training_learn_the_noise(make_pack, name, tolerance):
+    """White noise of 25 / 255 on one scene is put on another, and grows with t."""
+    noisy, clean = two_smooth_pictures()
+    packs = make_pack({"a": noisy}, "noisy"), make_pack({"b": clean}, "clean")
+    method = make(
+        name,
+        **SHORT[name],
+        learning_rate=1e-3,
+        schedule="warmup_cosine",
+        global_residual=True,
+    )
+    samples = UnpairedSamples(
+        *packs, patch_px=method.config.patch_px, seed=1, noise=get_noise("gauss25")
+    )
+    train(method, samples, seed=1, precision="fp32")
+    method.eval()
+    image = torch.from_numpy(clean).permute(2, 0, 1)[None] / 255
+    by_t = {t: synthesize(method, image, key=(1,), t=t).noisy for t in (1.0, 2.0, 4.0)}
+    stds = [(made - image).std().item() for made in by_t.values()]
+    assert stds[0] == pytest.approx(25 / 255, rel=tolerance)
+    assert stds[0] < stds[1] < stds[2]
+    added = (by_t[1.0] - synthesize(method, image, key=(2,), t=1.0).noisy) / 2**0.5
+    assert added.std().item() == pytest.approx(25 / 255, rel=tolerance)
+    neighbours = torch.stack([added[..., 1:].ravel(), added[..., :-1].ravel()])
+    assert abs(torch.corrcoef(neighbours)[0, 1]) < 0.2

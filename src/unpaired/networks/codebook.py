@@ -47,12 +47,6 @@ class Codebook(nn.Module):
     def forward(self, features: Tensor) -> Quantized:
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(self.vectors.dtype)
-            import os
-
-            if os.environ.get("NORM"):
-                features = functional.layer_norm(
-                    features.permute(0, 2, 3, 1), features.shape[1:2]
-                ).permute(0, 3, 1, 2)
             rows = features.permute(0, 2, 3, 1).flatten(0, 2)
             indices = self._nearest(rows.detach())
             batch, dim, height, width = features.shape

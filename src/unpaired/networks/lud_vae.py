@@ -17,6 +17,7 @@ from unpaired.networks.codebook import Codebook, Quantized
 from unpaired.networks.latents import START_LOG_STD, Gaussian, LatentLevel
 
 TOP_PX, BOTTOM_PX = 8, 4
+START_NOISE_STD = 0.1  # With global_residual only; in units of the [0, 1] range.
 
 
 class LowPass(nn.Module):
@@ -67,8 +68,10 @@ class LUDVAENet(nn.Module):
 
     width, residual_width: feature channels, and those inside a residual block. residual_blocks: in
     every encoder and decoder. code_dim: entries of a code, and of a and of m. codes: in a codebook.
-    global_residual: the image decoder's output is added to the low-passed image, and is zero at
-    first. Not in the paper; a training of minutes need not learn colours and shapes then.
+    global_residual: both branches get a short way round their layers. The image decoder's output is
+    added to the low-passed image; the noise encoder sees what the low-pass takes away, and a linear
+    map of 4 x 4 pixels to bottom latents and one back work beside the noise branch. Not in the
+    paper, where such a network learns little in less than thousands of steps.
     """
 
     multiple_px = TOP_PX
@@ -103,6 +106,13 @@ class LUDVAENet(nn.Module):
         self.top_meeting = nn.Conv2d(2 * code_dim, code_dim, 1, bias=False)
         self.bottom_meeting = nn.Conv2d(2 * code_dim, code_dim, 1, bias=False)
         self.noise_decoder = _Decoder(code_dim, sizes, channels, bias=False)
+        if global_residual:
+            self.shortcut_in = nn.Conv2d(
+                channels, 2 * code_dim, BOTTOM_PX, stride=BOTTOM_PX, bias=False
+            )
+            self.shortcut_out = nn.ConvTranspose2d(
+                code_dim, channels, BOTTOM_PX, stride=BOTTOM_PX, bias=False
+            )
         self._initialize()
 
     def _initialize(self) -> None:
@@ -114,8 +124,16 @@ class LUDVAENet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 _initialize_he(module)
-        for decoder in (self.image_decoder, self.noise_decoder):
-            decoder.last.weight.data.mul_(0.1)
+        self.image_decoder.last.weight.data.mul_(0.1)
+        # Beside a linear map that learns at once, a random one would only be in its way.
+        self.noise_decoder.last.weight.data.mul_(0.0 if self.global_residual else 0.1)
+        if self.global_residual:
+            # Noise of about this deviation becomes latents of N(0, I), and these noise of it.
+            for shortcut, gain in (
+                (self.shortcut_in, 1 / START_NOISE_STD),
+                (self.shortcut_out, START_NOISE_STD),
+            ):
+                shortcut.weight.data.mul_(gain / math.sqrt(2))
         for outputs in (self.noise_encoder.top, self.noise_encoder.to_bottom):
             nn.init.zeros_(outputs.weight.chunk(2)[1])
             nn.init.constant_(outputs.bias.chunk(2)[1], START_LOG_STD)
@@ -135,17 +153,21 @@ class LUDVAENet(nn.Module):
 
     def encode_noise(self, noisy: Tensor, noise: list[Tensor]) -> tuple[list[Gaussian], list]:
         """Return q(z_n | noisy) of both levels, and samples of them made of standard ``noise``."""
-        quarter, eighth = self.noise_encoder.features(noisy)
+        seen = noisy - self.low_pass(noisy) if self.global_residual else noisy
+        quarter, eighth = self.noise_encoder.features(seen)
         top = _gaussian(self.noise_encoder.top(eighth))
         top_sample = top.sample(noise[0])
         bottom = _gaussian(self.noise_encoder.bottom(quarter, top_sample))
+        if self.global_residual:
+            bottom = bottom._replace(mean=bottom.mean + self.shortcut_in(seen))
         return [top, bottom], [top_sample, bottom.sample(noise[1])]
 
     def decode_noise(self, codes: Codes, latents: list[Tensor]) -> Tensor:
         """Return what noise latents, of the shapes in ``self.latents``, add to the clean image."""
         top = self.top_meeting(_meet(codes.top.vectors, latents[0]))
         bottom = self.bottom_meeting(_meet(codes.bottom.vectors, latents[1]))
-        return self.noise_decoder(top, bottom)
+        added = self.noise_decoder(top, bottom)
+        return added + self.shortcut_out(bottom) if self.global_residual else added
 
 
 class _ResidualBlock(nn.Module):
