@@ -127,7 +127,7 @@ def test_features_keep_their_size_through_all_layers():
     image = torch.rand(1, 3, 64, 64)
     features = network.image_encoder.features(image)
     outputs = network.image_encoder.bottom(features[0], network.image_encoder.top(features[1]))
-    assert all(0.1 < values.std() < 5 for values in (*features, outputs))
+    assert all(0.3 < values.std() < 4 for values in (*features, outputs))
     assert 0.03 < network.image_decoder(*noise_of_dim(network, 32)).std() < 0.5
 
 
@@ -164,7 +164,7 @@ def test_margin_covers_the_receptive_field():
     """The gradient of single pixels must vanish beyond the margin, and not long before it."""
     network = make().double()
     for parameter in network.parameters():
-        parameter.data.abs_()  # No ReLU closes, nothing cancels.
+        parameter.data.abs_().add_(1e-3)  # No ReLU closes, nothing cancels.
     size, furthest = 256, 0
     for centre in (124, 125, 126, 127, 128, 131):
         image = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)

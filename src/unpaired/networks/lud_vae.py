@@ -124,6 +124,9 @@ class LUDVAENet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 _initialize_he(module)
+        for module in self.modules():
+            if isinstance(module, _ResidualBlock):
+                nn.init.zeros_(module.second.weight)
         self.image_decoder.last.weight.data.mul_(0.1)
         # Beside a linear map that learns at once, a random one would only be in its way.
         self.noise_decoder.last.weight.data.mul_(0.0 if self.global_residual else 0.1)
