@@ -9,9 +9,11 @@ from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.base import Observation, TrainingState
 from unpaired.methods.orientation import orient_at_random
+from unpaired.short_training import methods_for_noisy, needs_beside_noisy
 from unpaired.synthesis import synthesize
 from unpaired.training import Checkpointing, train
 from unpaired.unpaired_sampling import UnpairedSamples
+from unpaired.weights import load_model, save_model
 
 SMALL = {
     "lud_vae": {
@@ -62,6 +64,24 @@ def turned(method, batch) -> tuple[torch.Tensor, torch.Tensor]:
 def test_parameters():
     for name, count in (("lud_vae", 10_064_115), ("lud_vae_public", 5_709_827)):
         assert sum(parameter.numel() for parameter in create(name).parameters()) == count
+
+
+def test_they_are_not_offered_for_noisy_pictures_alone():
+    assert not set(NAMES) & set(methods_for_noisy())
+    assert needs_beside_noisy("lud_vae") == ["unpaired_clean"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_model_makes_the_same_pairs(tmp_path, name):
+    method = make(name)
+    method.losses(batch_for(method), state())
+    method.after_step()  # The codes are not where they started.
+    save_model(tmp_path / "model.safetensors", name, method)
+    found, loaded = load_model(tmp_path / "model.safetensors")
+    image = torch.rand(1, 3, 40, 40)
+    made = [synthesize(m, image, key=(1,), t=2.0).noisy for m in (method.eval(), loaded)]
+    assert found == name
+    assert torch.allclose(*made, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "patch_px"), [("lud_vae", 160), ("lud_vae_public", 64)])
