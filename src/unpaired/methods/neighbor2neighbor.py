@@ -25,16 +25,16 @@ EPOCHS = 100  # The paper's length; gamma is constant within an epoch.
 class Neighbor2NeighborConfig(DenoiserConfig):
     """Paper, section 5.1. 100 epochs of the 44,328 images that the authors' selection keeps.
 
-    network: "unet", or "rrg" for CycleISP's, whose ``width`` is 64 in the paper (Table 2).
     gamma: final weight of the regularizer. The paper says it grows, the authors' code that it grows
     linearly by epoch from gamma / 100 to gamma.
     subsampler: "random" draws a pair of neighbours in every cell; "fix_location" takes two places,
     drawn once per image, of all cells (Table 4).
+    network: "unet", or "rrg" for CycleISP's, whose ``width`` is 64 in the paper (Table 2).
     """
 
-    network: str = "unet"
     gamma: float = 2.0
     subsampler: str = "random"
+    network: str = "unet"
     images_seen: int = EPOCHS * 44_328
     schedule: str = "halve_every_fifth"
     beta2: float = 0.999
