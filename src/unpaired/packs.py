@@ -332,17 +332,22 @@ class Pack:
         return iter(range(len(self)))
 
 
-def check_disjoint(train: Pack, test: Pack) -> None:
-    """Raise UnpairedError if a test record is also a training record, by scene or by pixels."""
+def check_disjoint(
+    first: Pack, second: Pack, kinds: tuple[str, str] = ("training set", "test set")
+) -> None:
+    """Raise UnpairedError if a record of one pack is also in the other, by scene or by pixels.
+
+    kinds: what the two packs are to each other, for the message.
+    """
     for column, what in (("sha256_pixels", "the same pixels"), ("scene", "the same scene")):
-        seen = dict(zip(train.columns[column], train.columns["name"], strict=True))
+        seen = dict(zip(first.columns[column], first.columns["name"], strict=True))
         shared = [
             f"{name} = {seen[value]}"
-            for name, value in zip(test.columns["name"], test.columns[column], strict=True)
+            for name, value in zip(second.columns["name"], second.columns[column], strict=True)
             if value in seen
         ]
         if shared:
             raise UnpairedError(
-                f"test set '{test.source}' and training set '{train.source}' hold {what}: "
+                f"{kinds[1]} '{second.source}' and {kinds[0]} '{first.source}' hold {what}: "
                 f"{list_some(shared)}; remove them from one of the two"
             )

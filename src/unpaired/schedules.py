@@ -33,6 +33,16 @@ def cosine_ramps(fraction: float) -> float:
     return factor
 
 
+def constant(fraction: float) -> float:
+    """LUD-VAE: "fixed" (section 4.2)."""
+    return 1.0
+
+
+def halve_midway(fraction: float) -> float:
+    """LUD-VAE's denoiser: 50,000 iterations, halved after 25,000 (section 4.4)."""
+    return 1.0 if fraction < 0.5 else 0.5
+
+
 def warmup_cosine(fraction: float) -> float:
     """For short runs: linear warm-up over the first 5 %, then cosine to zero."""
     if fraction < 0.05:
@@ -44,5 +54,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "halve_every_fifth": halve_every_fifth,
     "tenth_every_sixth": tenth_every_sixth,
     "cosine_ramps": cosine_ramps,
+    "constant": constant,
+    "halve_midway": halve_midway,
     "warmup_cosine": warmup_cosine,
 }

@@ -19,6 +19,27 @@ def restore_tiled(
 ) -> Tensor:
     """Restore an image of any size tile by tile; the memory needed grows with the tile only.
 
+    As ``map_tiles``, for what does not depend on where a tile lies. restore: 1 x C x h x w -> same.
+    """
+    return map_tiles(
+        lambda tile, top, left: restore(tile),
+        image,
+        tile_px=tile_px,
+        margin_px=margin_px,
+        multiple_px=multiple_px,
+    )
+
+
+def map_tiles(
+    change: Callable[[Tensor, int, int], Tensor],
+    image: Tensor,
+    *,
+    tile_px: int,
+    margin_px: int,
+    multiple_px: int,
+) -> Tensor:
+    """Change an image of any size tile by tile; the memory needed grows with the tile only.
+
     The image is thought to be extended at the bottom and on the right, by reflection, to a multiple
     of ``multiple_px``. Tiles overlap, start at multiples of ``multiple_px``, so pooling grids agree
     with those of the whole image, and end at its borders, so border tiles see what a pass over the
@@ -26,12 +47,13 @@ def restore_tiled(
     inner edges is kept. The result equals that of the whole pass if no output pixel depends on
     input pixels farther away than ``margin_px``.
 
-    restore: 1 x C x h x w -> same shape; h and w are multiples of ``multiple_px``.
+    change: 1 x C x h x w, and the row and column of its first pixel -> same shape. All four are
+    multiples of ``multiple_px``.
     image: 1 x C x H x W, at least 1 x 1 pixel. tile_px: largest side of a tile, margins included.
     multiple_px: what the network's sides must be divisible by (32 for five poolings).
 
     Returns 1 x C x H x W, of the type and on the device of ``image``, without gradients.
-    Raises ValueError if a tile has no room for its margins, or ``restore`` changes the shape.
+    Raises ValueError if a tile has no room for its margins, or ``change`` changes the shape.
     """
     margin_px = _round_up(margin_px, multiple_px)
     tile_px = tile_px // multiple_px * multiple_px
@@ -46,7 +68,7 @@ def restore_tiled(
             # Indexing here rather than padding the image keeps a second copy of it out of memory.
             tile = image.index_select(-2, rows[top : top + tile_px])
             tile = tile.index_select(-1, columns[left : left + tile_px])
-            restored = restore(tile)
+            restored = change(tile, top, left)
             if restored.shape != tile.shape:
                 raise ValueError(f"restore turned {tuple(tile.shape)} into {tuple(restored.shape)}")
             # The next tile overwrites the margin at the far edges.

@@ -36,7 +36,8 @@ def test_poisson_of_black_is_black():
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"), [("gauss5_50", 5 / 255, 50 / 255), ("poisson5_50", 5, 50)]
+    ("name", "low", "high"),
+    [("gauss5_50", 5 / 255, 50 / 255), ("awgn", 0.05, 0.5), ("poisson5_50", 5, 50)],
 )
 def test_varied_levels_are_uniform(name, low, high):
     levels = np.array([NOISES[name].draw_level(numpy_generator(n)) for n in range(2000)])

@@ -8,9 +8,10 @@ import torch
 from scipy.stats import chisquare
 from torch import nn
 
+from tests.methods.pictures import photograph, psnr_db, with_noise
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
-from unpaired.methods.base import TrainingState
+from unpaired.methods.base import Observation, TrainingState
 from unpaired.methods.neighbor2neighbor import (
     NEIGHBOR_PAIRS,
     draw_fixed_places,
@@ -18,6 +19,7 @@ from unpaired.methods.neighbor2neighbor import (
     subsample,
 )
 from unpaired.randomness import generators_for
+from unpaired.steps import take_step
 
 
 def state(fraction: float = 0.0) -> TrainingState:
@@ -32,6 +34,35 @@ def test_parameters():
     for channels, count in ((3, 1_259_475), (4, 1_260_868)):
         method = create("neighbor2neighbor", channels=channels)
         assert sum(parameter.numel() for parameter in method.parameters()) == count
+
+
+def test_the_network_of_residual_groups():
+    method = create("neighbor2neighbor", channels=4, network="rrg", width=64)
+    assert sum(parameter.numel() for parameter in method.parameters()) == 2_836_100
+    assert (method.multiple_px, method.margin_px) == (1, None)
+    with pytest.raises(UnpairedError, match="no network 'rgr'; did you mean 'rrg'"):
+        create("neighbor2neighbor", network="rgr")
+
+
+def test_residual_groups_learn_from_noisy_images_alone():
+    torch.manual_seed(0)
+    method = create(
+        "neighbor2neighbor", network="rrg", width=8, global_residual=True, learning_rate=3e-3
+    )
+    clean = photograph(40, 100, 64)
+    noisy = with_noise(clean, 0.1)
+    (phase,) = method.phases()
+    for sample in range(80):
+        batch = {"noisy": noisy, "sample": torch.tensor([sample])}
+        take_step(
+            lambda batch=batch: method.losses(batch, state(0.5)),
+            phase.optimizer,
+            factor=1.0,
+            device=torch.device("cpu"),
+            precision="fp32",
+        )
+    restored = method.restore(Observation(noisy))
+    assert psnr_db(restored, clean) > psnr_db(noisy, clean) + 2
 
 
 def test_pairs_are_the_eight_adjacent_ones():

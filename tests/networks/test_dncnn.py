@@ -42,6 +42,21 @@ def test_without_bias_black_stays_black():
     assert network(torch.zeros(1, 1, 8, 8)).abs().max() == 0
 
 
+def test_kairs_start_and_normalization():
+    torch.manual_seed(0)
+    network = DnCNN.of_kair(3)
+    assert parameters(network) == 559_363
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.9, 1e-4)}
+    scales = torch.cat([norm.weight for norm in norms])
+    assert 0.1 <= scales.min() < 0.12
+    assert 0.98 < scales.max() <= 1.0
+    for layer in (network.features[2], network.last):
+        rows = layer.weight.flatten(1)
+        assert torch.allclose(rows @ rows.T, 0.04 * torch.eye(len(rows)), atol=1e-5)
+        assert layer.bias.abs().max() == 0
+
+
 def test_margin_is_the_receptive_field():
     network = DnCNN(1, depth=6, width=2, residual=False).eval()
     for parameter in network.parameters():

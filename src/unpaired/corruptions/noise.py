@@ -1,4 +1,8 @@
-"""Synthetic noise of Neighbor2Neighbor's Table 1 (section 5.1): float, unclipped, unquantized."""
+"""Synthetic noise: float, unclipped, unquantized.
+
+Four kinds are Neighbor2Neighbor's (section 5.1), ``awgn`` is the baseline of LUD-VAE (section 4.4),
+which does not say whether it clips.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +47,7 @@ NOISES = {
     for noise in (
         Noise("gauss25", "gaussian", 25 / 255, 25 / 255),
         Noise("gauss5_50", "gaussian", 5 / 255, 50 / 255),
+        Noise("awgn", "gaussian", 0.05, 0.5),
         Noise("poisson30", "poisson", 30.0, 30.0),
         Noise("poisson5_50", "poisson", 5.0, 50.0),
     )

@@ -11,6 +11,7 @@ from unpaired.errors import UnpairedError, suggest
 # Methods that learn from a training set, one model each.
 TRAINED = {
     "dbsn": "unpaired.methods.dbsn:DBSN",
+    "dncnn": "unpaired.methods.dncnn:SupervisedDnCNN",
     "laine19": "unpaired.methods.laine19:Laine19",
     "n2c": "unpaired.methods.n2c:Noise2Clean",
     "n2n": "unpaired.methods.n2n:Noise2Noise",
@@ -28,7 +29,13 @@ PER_IMAGE = {
     "self2self": "unpaired.methods.self2self:Self2Self",
 }
 
-METHODS = TRAINED | PER_IMAGE
+# Methods that learn a degradation from two sets, and make pairs for others to train on.
+DEGRADATIONS = {
+    "lud_vae": "unpaired.methods.lud_vae:LUDVAE",
+    "lud_vae_public": "unpaired.methods.lud_vae_public:PublicLUDVAE",
+}
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS
 
 
 def module_of(name: str) -> str:

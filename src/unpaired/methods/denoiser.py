@@ -46,7 +46,7 @@ class Denoiser(Method):
         return self.network.multiple_px
 
     @property
-    def margin_px(self) -> int:
+    def margin_px(self) -> int | None:
         """Context, in pixels on each side, beyond which the input cannot change the output."""
         return self.network.margin_px
 
