@@ -1,4 +1,4 @@
-# Unpaired: source images -> pack -> train -> evaluate -> table, figures -> report.
+# Unpaired: source images -> pack -> train (-> synthesize pairs -> train) -> evaluate -> table, figures -> report.
 #
 #   snakemake --cores all results/table1.csv                                  demo scale, embedded data
 #   snakemake --cores all results/table1.csv --configfile config/paper.yaml   the paper's protocol
@@ -13,7 +13,10 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/submission.smk"
+include: "workflow/rules/noise_statistics.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 
@@ -23,6 +26,7 @@ rule all:
     input:
         [f"results/{plan.name}.csv" for plan in PLANS.values()],
         [path for plan in PLANS.values() for path in figures_of(plan)],
+        [f"results/figures/{NOISE_STATISTICS}.png"] if degradations() else [],
         REPORT,
 
 

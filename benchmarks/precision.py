@@ -25,16 +25,17 @@ from unpaired.packs import Pack
 from unpaired.plan import plan_model
 from unpaired.randomness import seed_for
 from unpaired.sampling import CropSamples
-from unpaired.settings import Row, parse_settings
+from unpaired.settings import Row, load_table, parse_settings
 from unpaired.training import train
 
 CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
+TABLE = CONFIG.parent / "tables" / "table1.yaml"
 
 
 def mean_psnr_db(seed: int, precision: str, packs: tuple[Pack, Pack]) -> float:
     settings = parse_settings(yaml.safe_load(CONFIG.read_text()))
     row = Row(name="neighbor2neighbor", method="neighbor2neighbor")
-    spec = plan_model(settings, "gauss25", row, seed).spec
+    spec = plan_model(settings, load_table(TABLE), "gauss25", row, seed).spec
     torch.manual_seed(seed_for(seed, "weights"))
     method = create("neighbor2neighbor", **spec["overrides"])
     patch_px, noise = method.config.patch_px, get_noise("gauss25")

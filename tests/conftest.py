@@ -64,3 +64,20 @@ def shared_data(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the optional data set {name} in {folder}")
     return folder
+
+
+@pytest.fixture
+def make_pairs(tmp_path):
+    """Return a function that writes (noisy, clean) arrays into a pack of pairs and opens it."""
+
+    def make(pairs: dict[str, tuple[np.ndarray, np.ndarray]], name: str = "pairs", **options):
+        records = [
+            Record(key, {"noisy": noisy, "clean": clean}, f"{name}:{key}")
+            for key, (noisy, clean) in pairs.items()
+        ]
+        path = tmp_path / f"{name}.h5"
+        defaults = {"value_range": (0, 255), "colour_space": "sRGB", "settings": {}}
+        write_pack(path, records, source=name, **(defaults | options))
+        return Pack(path)
+
+    return make

@@ -22,7 +22,7 @@ SIDE_PX = 48
 NOISY, CLEAN = (200, 30, 30), (30, 30, 200)  # Red and blue tell the pictures apart.
 RECORD = {
     "code": "0123456789abcdef",
-    "data": {"source": "pictures", "pictures": 3, "sha256": "f" * 64},
+    "data": [{"source": "pictures", "pictures": 3, "sha256": "f" * 64}],
     "versions": {"unpaired": "0.1.0", "torch": "2.9", "numpy": "2.4", "python": "3.11"},
     "device": "CPU (test)",
     "precision": "fp32",

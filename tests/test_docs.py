@@ -16,7 +16,7 @@ from unpaired.methods import METHODS
 from .conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-TABLES = ["1", "3", "4"]
+TABLES = ["1", "2", "3", "4", "6", "7"]
 
 
 @pytest.mark.parametrize("number", TABLES)

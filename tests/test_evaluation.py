@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from unpaired import bayer
 from unpaired.corruptions.noise import get_noise
 from unpaired.errors import UnpairedError
 from unpaired.evaluation import centre_crop, compare, observe, pad_to_square, to_uint8
@@ -99,3 +100,53 @@ def test_a_method_that_changes_the_size_is_refused(pack):
     recorder.restore = lambda observation: observation.image[..., 1:]
     with pytest.raises(UnpairedError, match="the method returned"):
         compare_all(recorder, pack)
+
+
+INSTANCE = "0001_001_S6_00100_00060_3200_L"
+
+
+def mosaic_pairs(make_pairs, error: float):
+    clean = np.random.default_rng(0).random((16, 20, 4), np.float32) * 0.5
+    raw = {"value_range": (0, 1), "colour_space": "raw"}
+    return make_pairs({f"{INSTANCE}/00": (clean + np.float32(error), clean)}, **raw)
+
+
+def test_pairs_are_scored_as_they_are(make_pairs, photographs):
+    clean = to_uint8(photographs[1][:64, :64])
+    pack = make_pairs({"a": (clean ^ 1, clean)})
+    (comparison,) = compare_all(Recorder(), pack, "camera")
+    assert np.array_equal(comparison.clean, clean)
+    assert np.array_equal(comparison.noisy, clean ^ 1)
+    assert comparison.row()["psnr_db"] == pytest.approx(20 * np.log10(255))
+
+
+def test_mosaics_are_scored_without_rounding(make_pairs):
+    pack = mosaic_pairs(make_pairs, 1e-4)
+    recorder = Recorder(multiple_px=1)
+    (comparison,) = compare_all(recorder, pack, "camera")
+    assert recorder.given[0].level is None
+    assert comparison.restored.shape == (32, 40, 1)
+    clean = pack.read(0, "clean")
+    assert np.array_equal(comparison.clean[..., 0], bayer.unpack(clean, "GRBG"))
+    assert comparison.row()["psnr_db"] == pytest.approx(80, abs=0.05)
+
+
+def test_values_beyond_the_range_are_clipped_before_scoring(make_pairs):
+    recorder = Recorder(multiple_px=1)
+    recorder.restore = lambda observation: observation.image - 5
+    (comparison,) = compare_all(recorder, mosaic_pairs(make_pairs, 0.1), "camera")
+    assert comparison.restored.max() == 0
+
+
+def test_a_mosaic_is_shown_in_colour(make_pairs):
+    comparisons = compare_all(Recorder(multiple_px=1), mosaic_pairs(make_pairs, 0.0), "camera")
+    shown = comparisons[0].triptych()
+    assert shown.shape == (16, 60, 3)
+    assert shown.dtype == np.uint8
+    assert np.array_equal(shown[:, :20], shown[:, 40:])
+    assert shown.std() > 20
+
+
+def test_single_pictures_have_no_real_noise(pack):
+    with pytest.raises(UnpairedError, match="holds no pairs"):
+        compare_all(Recorder(), pack, "camera")

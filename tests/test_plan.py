@@ -9,6 +9,9 @@ from unpaired.settings import Row, load_table, parse_settings, parse_table
 from .conftest import REPOSITORY
 
 TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
+REAL_NOISE = load_table(REPOSITORY / "config/tables/table6.yaml")
+RAW = load_table(REPOSITORY / "config/tables/table2.yaml")
+GENERATION = load_table(REPOSITORY / "config/tables/table7.yaml")
 
 
 def plan(**config):
@@ -18,7 +21,7 @@ def plan(**config):
 def model(row="neighbor2neighbor", seed=1, **config):
     settings = parse_settings(config)
     rows = {entry.name: entry for entry in TABLE.rows}
-    return plan_model(settings, "gauss25", rows[row], seed)
+    return plan_model(settings, TABLE, "gauss25", rows[row], seed)
 
 
 def test_the_whole_table_by_default():
@@ -153,14 +156,15 @@ def test_options_may_differ_by_noise():
 
 
 @pytest.mark.parametrize("number", [3, 4])
-def test_ablations_share_the_default_models_of_table_1(number):
+def test_ablations_share_the_default_models_of_tables_1_and_2(number):
     settings = parse_settings({})
     table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
     ablation = plan_table(table, settings)
     default = {"gamma2", "random"}
     shared = {
         m.id
-        for cell in cells_of(plan(), "neighbor2neighbor")
+        for table_plan in (plan(), plan_table(RAW, settings))
+        for cell in cells_of(table_plan, "neighbor2neighbor")
         for s in cell.scores
         for m in [s.model]
     }
@@ -190,3 +194,85 @@ def test_imported_weights_make_a_row_when_they_are_there(tmp_path, monkeypatch):
     (model,) = {score.model for cell in cells for score in cell.scores}
     assert model.file == "weights/neighbor2neighbor/poisson30.safetensors"
     assert not model.is_trained
+
+
+def demo(table, **config):
+    return plan_table(table, parse_settings(config))
+
+
+def models_of(plan, row):
+    return [score.model for cell in cells_of(plan, row) for score in cell.scores]
+
+
+def test_a_model_on_synthesized_pairs_has_a_lineage():
+    (model,) = models_of(demo(REAL_NOISE), "lud_vae")
+    degradation = model.pairs.model
+    assert [m.method for m in model.lineage] == ["lud_vae", "dncnn"]
+    assert model.packs == [model.spec["train_set"]] == [model.pairs.id]
+    assert degradation.packs == ["simulated_camera_noisy_srgb", "simulated_camera_clean_srgb"]
+    assert model.data_sets == degradation.packs
+    assert model.pairs.spec["source"] == "simulated_camera_clean_srgb"
+    assert demo(REAL_NOISE).trainings.index(degradation) < demo(REAL_NOISE).trainings.index(model)
+
+
+def test_what_defines_the_degradation_defines_what_is_trained_on_its_pairs():
+    names = {
+        models_of(demo(REAL_NOISE, **config), "lud_vae")[0].id
+        for config in ({}, {"overrides": {"lud_vae": {"codes": 8}}}, {"seeds": [2]})
+    }
+    assert len(names) == 3
+
+
+def test_tables_of_lud_vae_share_what_they_have_in_common():
+    default = models_of(demo(REAL_NOISE), "lud_vae")
+    assert models_of(demo(GENERATION), "gen_method3") == default
+    (second,) = models_of(demo(GENERATION), "gen_method2")
+    assert second.pairs.model == default[0].pairs.model
+    assert second.pairs.spec["source"] == "simulated_camera_noisy_srgb"
+    assert models_of(demo(GENERATION), "no_blur")[0].pairs.model != default[0].pairs.model
+
+
+def test_each_row_sees_its_own_side_of_the_pairs():
+    plan = demo(REAL_NOISE)
+    sets = {row: models_of(plan, row)[0].packs for row in ("awgn", "n2s", "dncnn")}
+    assert sets == {
+        "awgn": ["simulated_camera_clean_srgb"],
+        "n2s": ["simulated_camera_noisy_srgb"],
+        "dncnn": ["simulated_camera_train_srgb"],
+    }
+    assert models_of(plan, "awgn")[0].spec["noise"] == "awgn"
+    assert models_of(plan, "n2s")[0].spec["noise"] == "camera"
+
+
+def test_mosaics_have_four_channels_and_no_noise_draws():
+    plan = demo(RAW, evaluation={"repeats": 3})
+    assert {m.spec["overrides"].get("channels") for m in plan.trainings} == {4}
+    assert {score.protocol.repeats for score in plan.scores} == {1}
+
+
+def test_settings_replace_defaults_and_not_options(tmp_path):
+    (tmp_path / "sidd/SIDD_Medium_Raw/Data").mkdir(parents=True)
+    (tmp_path / "sidd/validation").mkdir()
+    paper = demo(RAW, scale="paper", data_root=str(tmp_path))
+    (rrg,) = {m.id: m for m in models_of(paper, "neighbor2neighbor_rrgs")}.values()
+    assert rrg.spec["train_set"] == "sidd_medium_raw"
+    overrides = rrg.spec["overrides"]
+    assert (overrides["learning_rate"], overrides["width"], overrides["gamma"]) == (1e-4, 64, 1)
+    config = {"training": {"learning_rate": 0.5}, "network": {"width": 8}}
+    small = models_of(demo(RAW, **config), "neighbor2neighbor_rrgs")[0].spec["overrides"]
+    assert (small["learning_rate"], small["width"], small["gamma"]) == (0.5, 8, 1)
+
+
+@pytest.mark.parametrize("row", [{"train_on": "clean"}, {"pairs_from": {"method": "lud_vae"}}])
+def test_rows_need_the_sets_that_they_name(row):
+    content = TABLE.model_dump()
+    content["rows"].append({"name": "x", "method": "dncnn", **row})
+    with pytest.raises(UnpairedError, match="row 'x' needs train_sets with .*clean"):
+        parse_table(content)
+
+
+def test_a_degradation_is_checked_by_name():
+    content = REAL_NOISE.model_dump()
+    content["rows"][2]["pairs_from"]["method"] = "lud_vea"
+    with pytest.raises(UnpairedError, match="unknown method 'lud_vea'; did you mean 'lud_vae'"):
+        demo(parse_table(content))

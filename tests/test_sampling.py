@@ -109,3 +109,44 @@ def test_the_level_is_what_the_noise_of_the_sample_was_drawn_with(make_pack, noi
     measured = batch["noisy"].flatten(1).std(1)
     assert torch.allclose(measured, batch["level"], rtol=0.02)
     assert batch["level"].max() > 1.5 * batch["level"].min()
+
+
+@pytest.fixture
+def frames(make_pairs):
+    """Two instances of two frames; every picture is flat, so a value says which one it is."""
+    flat = {
+        f"{instance}/{frame}": tuple(
+            np.full((80, 96, 3), 10 * i + 2 * f + role, np.uint8) for role in (1, 0)
+        )
+        for i, instance in enumerate(("a", "b"), 1)
+        for f, frame in enumerate(("010", "011"))
+    }
+    return make_pairs(flat)
+
+
+def test_pairs_are_shown_as_the_pack_holds_them(frames):
+    data = samples(frames, ("noisy", "clean", "noisy_again"), noise=None)
+    for k in range(8):
+        shown = {key: round(float(data[k][key][0, 0, 0]) * 255) for key in data.sees}
+        instance, place = divmod(shown["clean"], 10)
+        assert shown["noisy"] == shown["clean"] + 1
+        assert shown["noisy_again"] == 10 * instance + {0: 2, 2: 0}[place] + 1
+
+
+def test_noise_can_be_added_to_the_clean_pictures_of_pairs(frames):
+    sample = samples(frames, ("noisy", "clean"), noise="gauss25")[0]
+    noise = sample["noisy"] - sample["clean"]
+    assert noise.mean().abs() < 0.01
+    assert noise.std().item() == pytest.approx(25 / 255, rel=0.05)
+
+
+def test_a_second_frame_must_be_there(make_pairs):
+    flat = np.zeros((64, 64, 3), np.uint8)
+    alone = make_pairs({"a/010": (flat, flat), "b": (flat + 1, flat), "c": (flat + 2, flat)})
+    with pytest.raises(UnpairedError, match="no second noisy frame of a/010; b; c:"):
+        samples(alone, ("noisy", "noisy_again"), noise=None)
+
+
+def test_a_level_cannot_be_told_of_real_noise(frames):
+    with pytest.raises(UnpairedError, match="this method needs noisy, level"):
+        samples(frames, ("noisy", "level"), noise=None)

@@ -146,7 +146,7 @@ def test_tables_that_the_settings_refuse(tmp_path):
     assert "table 3: not with these settings: config: methods: the table has no 'n2c'" in text
     with pytest.raises(UnpairedError, match="the table has no 'n2c'"):
         report(settings, tmp_path, 3)
-    with pytest.raises(UnpairedError, match="there is no table 9; there are: 1, 3, 4"):
+    with pytest.raises(UnpairedError, match="there is no table 9; there are: 1, 2, 3, 4, 6, 7"):
         report(settings, tmp_path, 9)
     with pytest.raises(UnpairedError, match="no tables here"):
         describe(settings, tmp_path, tmp_path)
@@ -157,7 +157,7 @@ def test_tables_that_the_settings_refuse(tmp_path):
 
 def model(name="n2c", seed=1, noise="gauss25", options=None, **config):
     row = Row(name=name, method=name, options=options or {})
-    return plan_model(parse_settings(SMALL | config), noise, row, seed)
+    return plan_model(parse_settings(SMALL | config), TABLE, noise, row, seed)
 
 
 def test_a_training_scales_with_images_and_patch_area(tmp_path):

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from unpaired import synthesis
 from unpaired.errors import UnpairedError
+from unpaired.evaluation import to_uint8
 from unpaired.methods import create
 from unpaired.methods.base import Observation
 from unpaired.networks.latents import LatentLevel
-from unpaired.synthesis import draw_t, noise_window, synthesize
+from unpaired.packs import write_pack_in_parts
+from unpaired.synthesis import draw_t, noise_window, pairs_of_pack, synthesize
 
 SMALL = {
     "lud_vae": {
@@ -138,3 +141,70 @@ def test_memory_of_the_noise_is_that_of_the_window(monkeypatch):
     monkeypatch.setattr(synthesis, "_block", lambda *a: drawn.append(a) or block(*a))
     noise_window((1,), LatentLevel(1, 1), 6400, 6400, 128, 64)
     assert [(row, column) for *_, row, column in drawn] == [(100, 100), (101, 100)]
+
+
+@pytest.fixture
+def clean_pack(make_pack):
+    rng = np.random.default_rng(0)
+    return make_pack({n: rng.integers(0, 256, (24, 20, 3), dtype=np.uint8) for n in "ab"}, "clean")
+
+
+def pairs(method, pack, **options):
+    defaults = {"seed": 1, "generation_method": 3, "device": torch.device("cpu"), "stamp": {}}
+    return list(pairs_of_pack(method, pack, **(defaults | options)))
+
+
+def test_pairs_of_a_pack_keep_names_scenes_and_clean_pictures(method, clean_pack):
+    made = pairs(method, clean_pack)
+    assert [record.name for record in made] == ["a", "b"]
+    assert [record.scene for record in made] == ["clean:a", "clean:b"]
+    for index, record in enumerate(made):
+        assert np.array_equal(record.arrays["clean"], clean_pack.read(index))
+        assert record.arrays["noisy"].shape == record.arrays["clean"].shape
+        assert record.arrays["noisy"].dtype == np.uint8
+
+
+def test_each_picture_of_a_seed_has_its_own_noise_again_and_again(method, clean_pack):
+    first, again, other = (pairs(method, clean_pack, seed=seed) for seed in (1, 1, 2))
+    digests = [[record.sha256_pixels for record in made] for made in (first, again, other)]
+    assert digests[0] == digests[1]
+    key = (1, "pairs", "a")
+    whole = torch.from_numpy(clean_pack.read_unit(0)).permute(2, 0, 1)[None]
+    expected = to_uint8(
+        synthesize(method, whole, key=key, t=draw_t(key)).noisy[0].permute(1, 2, 0).numpy()
+    )
+    assert np.array_equal(first[0].arrays["noisy"], expected)
+    assert draw_t(key) != draw_t((2, "pairs", "a")) != draw_t((1, "pairs", "b"))
+
+
+def test_method_2_makes_the_clean_picture(method, clean_pack):
+    record = pairs(method, clean_pack, generation_method=2)[0]
+    assert np.array_equal(record.arrays["noisy"], clean_pack.read(0))
+    assert not np.array_equal(record.arrays["clean"], clean_pack.read(0))
+
+
+def test_pairs_go_on_where_they_were_killed(method, clean_pack, tmp_path):
+    """The second picture fails the first time; the first is not made again."""
+    made = []
+    restore = method.degrade
+
+    def degrade(*arguments):
+        made.append(arguments)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return restore(*arguments)
+
+    method.degrade = degrade
+    about = {"source": "p", "value_range": (0, 255), "colour_space": "sRGB", "settings": {}}
+    parts = pairs_of_pack(
+        method,
+        clean_pack,
+        seed=1,
+        generation_method=3,
+        device=torch.device("cpu"),
+        stamp={},
+    )
+    with pytest.raises(KeyboardInterrupt):
+        write_pack_in_parts(tmp_path / "p.h5", parts, **about)
+    assert write_pack_in_parts(tmp_path / "p.h5", parts, **about) == 2
+    assert len(made) == 3

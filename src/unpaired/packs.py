@@ -1,6 +1,6 @@
 """The container that all training and test pictures go through: one HDF5 file per data set.
 
-A pack holds records of one or more aligned arrays (``image``; later pairs and triplets), of any
+A pack holds records of one or more aligned arrays (``image``, or ``noisy`` and ``clean``), of any
 size, lossless. Each array is its own HDF5 dataset, chunked in tiles so that a random crop reads
 little more than itself. Columns of metadata (name, scene, digests) are arrays as long as the pack.
 """
@@ -296,6 +296,11 @@ class Pack:
 
     def __len__(self) -> int:
         return len(self.columns["name"])
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether records hold a noisy and a clean picture, and not one."""
+        return {"noisy", "clean"} <= set(self.fields)
 
     def shape(self, index: int, key: str = "image") -> tuple[int, ...]:
         """Return the shape H x W x C of a record's array."""

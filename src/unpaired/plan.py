@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unpaired.corruptions.noise import get_noise
+from unpaired.corruptions.noise import CAMERA, get_noise
 from unpaired.datasets import get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, suggest
 from unpaired.methods import PER_IMAGE, module_of
-from unpaired.settings import Row, Settings, Table, canonical_json
+from unpaired.settings import PairsFrom, Row, Settings, Table, TrainSets, canonical_json
 
 
 def _short_hash(value: object) -> str:
@@ -35,11 +35,12 @@ class Model:
     """A method with everything that defines what it learns; ``spec`` is plain JSON data.
 
     A method that restores every image by itself is a model too, without training data, and so are
-    imported weights.
+    imported weights. pairs: the synthesized pairs it is trained on, if it is.
     """
 
     method: str
     spec: dict[str, Any] = field(hash=False)
+    pairs: Pairs | None = None
 
     @property
     def id(self) -> str:
@@ -59,6 +60,34 @@ class Model:
     @property
     def module(self) -> str:
         return module_of(self.method)
+
+    @property
+    def lineage(self) -> list[Model]:
+        """The models that must be trained before this one, and itself."""
+        return [*(self.pairs.model.lineage if self.pairs else ()), self]
+
+    @property
+    def packs(self) -> list[str]:
+        """Names of the packs that it is trained on: one, or a noisy and a clean one."""
+        keys = ("train_set", "clean_set")
+        return [self.spec[key] for key in keys if key in self.spec] if self.is_trained else []
+
+    @property
+    def data_sets(self) -> list[str]:
+        """The sets whose pictures it has learned from, directly or through synthesized pairs."""
+        return self.pairs.model.packs if self.pairs else self.packs
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Training pairs that a degradation model makes of the pictures of one of its sets."""
+
+    model: Model
+    spec: dict[str, Any] = field(hash=False)
+
+    @property
+    def id(self) -> str:
+        return f"pairs_{_short_hash(self.spec)}"
 
 
 @dataclass(frozen=True)
@@ -137,14 +166,26 @@ class TablePlan:
 
     @property
     def models(self) -> list[Model]:
+        """Every model that is scored, each once."""
         return list({score.model.id: score.model for score in self.scores}.values())
+
+    @property
+    def trainings(self) -> list[Model]:
+        """Every model that is trained, each once, those that others start from before them."""
+        lineages = {m.id: m for model in self.models for m in model.lineage}
+        return [model for model in lineages.values() if model.is_trained]
+
+    @property
+    def train_sets(self) -> list[str]:
+        """The data sets that its models learn from."""
+        return list(dict.fromkeys(name for model in self.trainings for name in model.data_sets))
 
     @property
     def measured_budgets(self) -> list[str]:
         """Methods whose cost at the paper's budget is measured, to be told beside the demo's."""
         if self.settings.scale != "demo":
             return []
-        return sorted({model.method for model in self.models})
+        return sorted({model.method for model in [*self.models, *self.trainings]})
 
     @property
     def noises(self) -> list[str]:
@@ -156,28 +197,29 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
 
     assume_data: plan every score as if all data sets were there; ``is_present`` still tells.
     """
-    for method in [*(row.method for row in table.rows), *settings.overrides]:
-        module_of(method)
     names = list(dict.fromkeys(row.name for row in table.rows))
+    _require_methods(table, settings)
     rows = _narrow("methods", names, settings.methods)
-    testsets = _narrow("testsets", table.testsets, settings.testsets, settings.folders)
-    noises = _narrow("noises", table.noises, settings.noises)
-    for noise in table.noises:
+    testsets = _narrow("testsets", table.all_testsets, settings.testsets, settings.folders)
+    noises = _narrow("noises", table.all_noises, settings.noises)
+    for noise in [*table.all_noises, *(row.train_noise for row in table.rows if row.train_noise)]:
         get_noise(noise)
-    if not assume_data:
-        _require_data(settings, testsets)
-    cells = tuple(
-        _plan_cell(settings, noise, row, testset, assume_data)
+    planned = [
+        (noise, row, testset)
         for noise in noises
         for row in table.rows
         if row.name in rows and noise in (row.noises or table.noises) and _has_weights(row, noise)
         for testset in testsets
-    )
+        if testset in (row.testsets or [*table.testsets, *settings.folders])
+    ]
+    if not assume_data:
+        _require_data(settings, table, planned)
+    cells = tuple(_plan_cell(settings, table, *entry, assume_data) for entry in planned)
     _require_rows(settings, table, cells)
     is_part = not (
         set(rows) >= {row.name for row in table.rows}
-        and set(testsets) >= set(table.testsets)
-        and set(noises) >= set(table.noises)
+        and set(testsets) >= set(table.all_testsets)
+        and set(noises) >= set(table.all_noises)
     )
     return TablePlan(table, settings, cells, is_part)
 
@@ -193,6 +235,12 @@ def plan_tables(
         except UnpairedError as error:
             refusals[table.number] = error
     return plans, refusals
+
+
+def _require_methods(table: Table, settings: Settings) -> None:
+    pairs = (row.pairs_from for row in table.rows if row.pairs_from)
+    for method in [*(entry.method for entry in [*table.rows, *pairs]), *settings.overrides]:
+        module_of(method)
 
 
 def _narrow(
@@ -223,9 +271,17 @@ def _require_rows(settings: Settings, table: Table, cells: tuple[Cell, ...]) -> 
             )
 
 
-def _require_data(settings: Settings, testsets: list[str]) -> None:
+def _train_sets(settings: Settings, table: Table, row: Row) -> TrainSets:
+    own = row.train_sets or table.train_sets
+    return own.at(settings.scale) if own else TrainSets(pairs=settings.train_set)
+
+
+def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row, str]]) -> None:
     """Training data must be there; at paper scale the test sets too."""
-    needed = [settings.train_set, *(testsets if settings.scale == "paper" else [])]
+    needed: dict[str, None] = {}
+    for _, row, testset in planned:
+        own = (name for _, name in _train_sets(settings, table, row) if name)
+        needed |= dict.fromkeys([*own, *([testset] if settings.scale == "paper" else [])])
     missing = [
         how_to_get(dataset, settings)
         for dataset in (get_dataset(name, settings) for name in needed)
@@ -235,30 +291,78 @@ def _require_data(settings: Settings, testsets: list[str]) -> None:
         raise UnpairedError("; ".join(missing))
 
 
-def _plan_cell(settings: Settings, noise: str, row: Row, testset: str, assume_data: bool) -> Cell:
+def _plan_cell(
+    settings: Settings, table: Table, noise: str, row: Row, testset: str, assume_data: bool
+) -> Cell:
     dataset = get_dataset(testset, settings)
     present = is_present(dataset, settings)
     evaluation = settings.evaluation
-    protocol = Protocol(
-        testset,
-        evaluation.crop_px,
-        evaluation.repeats or dataset.paper_repeats,
-        dataset.paper_repeats,
-    )
+    # What a camera took is what it is: there is nothing to draw again.
+    repeats = 1 if noise == CAMERA else evaluation.repeats or dataset.paper_repeats
+    protocol = Protocol(testset, evaluation.crop_px, repeats, dataset.paper_repeats)
     models = {
-        (model := plan_model(settings, noise, row, seed)).id: model for seed in settings.seeds
+        (model := plan_model(settings, table, noise, row, seed)).id: model
+        for seed in settings.seeds
     }
     scores = tuple(Score(model, protocol, noise, row.read_out) for model in models.values())
     return Cell(noise, row, testset, present, scores if present or assume_data else ())
 
 
-def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
+def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int) -> Model:
     """Return the model behind a row: what its folder's name is the hash of."""
     if row.weights is not None:
         return Model(row.method, {"weights": row.weights.format(noise=noise)})
     if row.method in PER_IMAGE:
         overrides = settings.overrides.get(row.method, {}) | row.options
         return Model(row.method, {"method": row.method, "overrides": overrides})
+    defaults, sets = table.defaults | row.defaults, _train_sets(settings, table, row)
+    if row.pairs_from is None:
+        trained_on = {
+            "noise": row.train_noise or noise,
+            "noise_draw": row.noise_draw,
+            "train_set": sets[row.train_on],
+        }
+        return _trained(
+            settings, row.method, defaults, row.options, seed, trained_on, sets[row.train_on]
+        )
+    pairs = _plan_pairs(settings, row.pairs_from, noise, sets, seed)
+    trained_on = {"noise": CAMERA, "noise_draw": "fresh", "train_set": pairs.id}
+    model = _trained(settings, row.method, defaults, row.options, seed, trained_on, sets.clean)
+    return replace(model, pairs=pairs)
+
+
+def _plan_pairs(
+    settings: Settings, how: PairsFrom, noise: str, sets: TrainSets, seed: int
+) -> Pairs:
+    trained_on = {
+        "noise": noise,
+        "noise_draw": "fresh",
+        "train_set": sets.noisy,
+        "clean_set": sets.clean,
+    }
+    model = _trained(settings, how.method, how.defaults, how.options, seed, trained_on, sets.noisy)
+    spec = {
+        "model": model.id,
+        "source": sets.clean if how.generation_method == 3 else sets.noisy,
+        "generation_method": how.generation_method,
+        "seed": seed,
+    }
+    return Pairs(model, spec)
+
+
+def _trained(
+    settings: Settings,
+    method: str,
+    defaults: dict[str, Any],
+    options: dict[str, Any],
+    seed: int,
+    trained_on: dict[str, Any],
+    data_set: str,
+) -> Model:
+    """Return a model of which ``options`` are fixed, and ``defaults`` give way to the settings.
+
+    data_set: that the pictures are like those of.
+    """
     training, network = settings.training, settings.network
     set_by_config = {
         "images_seen": training.images_seen,
@@ -270,17 +374,18 @@ def plan_model(settings: Settings, noise: str, row: Row, seed: int) -> Model:
         "width": network.width,
         "global_residual": network.global_residual,
     }
-    overrides = {key: value for key, value in set_by_config.items() if value is not None}
-    overrides |= settings.overrides.get(row.method, {})
+    overrides = defaults | {key: value for key, value in set_by_config.items() if value is not None}
+    overrides |= settings.overrides.get(method, {})
+    channels = get_dataset(data_set, settings).channels
+    if channels != 3:
+        overrides["channels"] = channels
     spec = {
-        "method": row.method,
-        "overrides": overrides | row.options,
-        "noise": noise,
-        "noise_draw": row.noise_draw,
-        "train_set": settings.train_set,
+        "method": method,
+        "overrides": overrides | options,
+        **trained_on,
         "seed": seed,
         "scale": settings.scale,
         "precision": training.precision,
         "threads": training.threads,
     }
-    return Model(row.method, spec)
+    return Model(method, spec)

@@ -21,9 +21,9 @@ def library_versions() -> dict[str, str]:
     return {"unpaired": __version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
-def data_record(pack: Pack, path: Path) -> dict[str, Any]:
-    """Return what identifies the pictures that were used; ``path`` is the pack's file."""
-    return {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(path)}
+def data_record(pack: Pack) -> dict[str, Any]:
+    """Return what identifies the pictures that were used."""
+    return {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(pack.path)}
 
 
 def write_record(path: Path, about: Mapping[str, Any]) -> None:

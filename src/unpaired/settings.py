@@ -115,6 +115,41 @@ class Settings(Typed):
     )
 
 
+class TrainSets(Typed):
+    """A table's own training sets, by what they hold; no scene is in both ``noisy`` and ``clean``."""
+
+    pairs: str
+    noisy: str | None = None
+    clean: str | None = None
+
+    def __getitem__(self, kind: str) -> str | None:
+        return getattr(self, kind)
+
+
+class TrainSetsByScale(Typed):
+    """The training sets of the paper's protocol, and those of the smaller scales."""
+
+    paper: TrainSets
+    demo: TrainSets
+
+    def at(self, scale: str) -> TrainSets:
+        """Return the sets of a scale."""
+        return self.paper if scale == "paper" else self.demo
+
+
+class PairsFrom(Typed):
+    """Where a row's training pairs come from: a degradation learned from unpaired sets.
+
+    options, defaults: as for a row, of the degradation method. generation_method: of LUD-VAE
+    (Figure 3): 2 makes clean pictures of noisy ones, 3 noisy pictures of clean ones.
+    """
+
+    method: str
+    options: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    generation_method: Literal[2, 3] = 3
+
+
 class Row(Typed):
     """One row of a table: a method with its options. A bare name means the method of that name.
 
@@ -122,6 +157,10 @@ class Row(Typed):
 
     options: fields of the method's ``Config``. An option left out, rather than given the value it
         has anyway, lets tables share a model.
+    defaults: such fields too, which the settings of a run replace: the paper's training.
+    noises, testsets, train_sets: in place of the table's.
+    train_on: which of the training sets. train_noise: noise to train on, if another than
+        the one that is scored. pairs_from: train on synthesized pairs instead.
     read_out: which of the method's ways to restore; rows that differ in it alone share a model.
     weights: imported weights instead of a training, a path with ``{noise}`` in it; without the file
         there is no such row.
@@ -133,7 +172,13 @@ class Row(Typed):
     method: str
     noise_draw: Literal["fresh", "fixed"] = "fresh"
     noises: list[str] | None = None
+    testsets: list[str] | None = None
     options: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    train_sets: TrainSetsByScale | None = None
+    train_on: Literal["pairs", "noisy", "clean"] = "pairs"
+    train_noise: str | None = None
+    pairs_from: PairsFrom | None = None
     read_out: str | None = None
     weights: str | None = None
     setting: str = "{noise}"
@@ -142,7 +187,11 @@ class Row(Typed):
 
 
 class Table(Typed):
-    """A table of a paper: which rows, noises and test sets, and where the printed values are."""
+    """A table of a paper: which rows, noises and test sets, and where the printed values are.
+
+    train_sets: what its rows are trained on, in place of the settings' ``train_set``.
+    defaults: those of all its trained rows.
+    """
 
     number: int = Field(gt=0)
     title: str
@@ -151,7 +200,21 @@ class Table(Typed):
     noises: list[str]
     testsets: list[str]
     rows: list[Row]
+    train_sets: TrainSetsByScale | None = None
+    defaults: dict[str, Any] = {}
     pictures: bool = False
+
+    @property
+    def all_noises(self) -> list[str]:
+        """Noises of the table and of single rows."""
+        of_rows = (noise for row in self.rows for noise in row.noises or ())
+        return list(dict.fromkeys([*self.noises, *of_rows]))
+
+    @property
+    def all_testsets(self) -> list[str]:
+        """Test sets of the table and of single rows."""
+        of_rows = (testset for row in self.rows for testset in row.testsets or ())
+        return list(dict.fromkeys([*self.testsets, *of_rows]))
 
     @pydantic.field_validator("rows", mode="before")
     @classmethod
@@ -159,6 +222,18 @@ class Table(Typed):
         if not isinstance(rows, list):
             return rows
         return [_expand_row(row) for row in rows]
+
+    @pydantic.model_validator(mode="after")
+    def _sets_for_every_row(self) -> Table:
+        for row in self.rows:
+            own = row.train_sets or self.train_sets
+            kinds = {"noisy", "clean"} if row.pairs_from else {row.train_on}
+            if own is None and kinds != {"pairs"}:
+                raise ValueError(f"row '{row.name}' needs train_sets with {', '.join(kinds)}")
+            missing = [k for k in kinds if own and None in (own.paper[k], own.demo[k])]
+            if missing:
+                raise ValueError(f"row '{row.name}' needs train_sets with {', '.join(missing)}")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _one_row_per_name_and_noise(self) -> Table:

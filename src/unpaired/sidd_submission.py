@@ -5,15 +5,22 @@ from __future__ import annotations
 import base64
 import csv
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from unpaired import bayer
 from unpaired.datasets.sidd import BLOCK_INSTANCES, BLOCK_PX, BLOCKS_PER_INSTANCE
 from unpaired.errors import UnpairedError
+from unpaired.evaluation import pattern_of, restore_array, to_uint8
 from unpaired.files import atomic_path
 from unpaired.matlab import write_v73
+from unpaired.methods.base import Restorer
+from unpaired.packs import Pack
+from unpaired.progress import Progress
 
 SHAPES = {
     "Raw": (len(BLOCK_INSTANCES), BLOCKS_PER_INSTANCE, BLOCK_PX, BLOCK_PX),
@@ -30,6 +37,36 @@ class Description:
     authors: str = ""
     paper: str = ""
     venue: str = ""
+
+
+def restore_blocks(
+    restorer: Restorer, pack: Pack, device: torch.device
+) -> tuple[np.ndarray, float]:
+    """Restore all blocks of a pack of the benchmark; return them as the files want them.
+
+    The second value is the seconds that restoring took, without reading. Raises UnpairedError for
+    a pack of another number of blocks.
+    """
+    space = "Raw" if pack.value_range == (0, 1) else "Srgb"
+    shape, restored, seconds = SHAPES[space], [], 0.0
+    if len(pack) != math.prod(shape[:2]):
+        raise UnpairedError(
+            f"pack {pack.path} holds {len(pack)} pictures, not the benchmark's "
+            f"{math.prod(shape[:2])} blocks"
+        )
+    with Progress(f"restore {pack.source}", len(pack)) as progress:
+        for index in pack:
+            noisy = pack.read_unit(index, "noisy")
+            start = time.perf_counter()
+            block = restore_array(restorer, noisy, None, device)
+            seconds += time.perf_counter() - start
+            if space == "Raw":
+                pattern = pattern_of(pack.columns["name"][index])
+                restored.append(bayer.unpack(np.clip(block, 0, 1), pattern))
+            else:
+                restored.append(to_uint8(block))
+            progress.advance()
+    return np.stack(restored).reshape(shape), seconds
 
 
 def write_submission(

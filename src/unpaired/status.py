@@ -5,7 +5,7 @@ Files alone tell. ``snakemake -n`` says whether code or data changed since they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,8 +106,9 @@ def _state(cell: Cell, plan: TablePlan, root: Path) -> str:
         return DATA_ABSENT
     if all(_is_scored(score, root) for score in cell.scores):
         return SCORED
-    if any(_lacks_training(score.model, root) for score in cell.scores):
-        return NOT_TRAINED if _has_training_data(plan) else DATA_ABSENT
+    lacking = [score.model for score in cell.scores if _lacks_training(score.model, root)]
+    if lacking:
+        return NOT_TRAINED if not _absent_sets(lacking, plan) else DATA_ABSENT
     return NOT_SCORED
 
 
@@ -119,8 +120,11 @@ def _lacks_training(model: Model, root: Path) -> bool:
     return model.is_trained and not (root / model.file).is_file()
 
 
-def _has_training_data(plan: TablePlan) -> bool:
-    return is_present(get_dataset(plan.settings.train_set, plan.settings), plan.settings)
+def _absent_sets(models: Iterable[Model], plan: TablePlan) -> list[str]:
+    """Return the training sets of models that are not there."""
+    names = dict.fromkeys(name for model in models for name in model.data_sets)
+    settings = plan.settings
+    return [name for name in names if not is_present(get_dataset(name, settings), settings)]
 
 
 def _missing_jobs(
@@ -131,9 +135,11 @@ def _missing_jobs(
             continue
         model, is_possible = score.model, cell.is_present
         if _lacks_training(model, root):
-            is_possible = is_possible and _has_training_data(plan)
-            estimate = records.training(model)
-            yield model.id, Job(f"train {model.method}", estimate, is_possible)
+            is_possible = is_possible and not _absent_sets([model], plan)
+            for needed in model.lineage:
+                if _lacks_training(needed, root):
+                    estimate = records.training(needed)
+                    yield needed.id, Job(f"train {needed.method}", estimate, is_possible)
         yield score.stem, Job(f"score {model.method}", records.scoring(score), is_possible)
 
 
@@ -167,9 +173,9 @@ def _absent_data(status: TableStatus, root: Path) -> list[str]:
     for cell in status.cells(DATA_ABSENT):
         if not cell.is_present:
             waiting[cell.testset] = waiting.get(cell.testset, 0) + 1
-        untrained = any(_lacks_training(score.model, root) for score in cell.scores)
-        if untrained and not _has_training_data(status.plan):
-            waiting[settings.train_set] = waiting.get(settings.train_set, 0) + 1
+        untrained = [score.model for score in cell.scores if _lacks_training(score.model, root)]
+        for name in _absent_sets(untrained, status.plan):
+            waiting[name] = waiting.get(name, 0) + 1
     return [
         f"  {DATA_ABSENT}, {_count(count, 'cell')}: "
         f"{how_to_get(get_dataset(name, settings), settings)}"

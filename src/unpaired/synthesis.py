@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unpaired.errors import UnpairedError
+from unpaired.evaluation import to_uint8
 from unpaired.methods.base import Observation
 from unpaired.methods.degradation import DegradationModel
 from unpaired.networks.latents import LatentLevel
+from unpaired.packs import Pack, Part, Parts, Record
 from unpaired.randomness import numpy_generator, seed_for
+from unpaired.settings import canonical_json
 from unpaired.tiling import map_tiles, restore_tiled
 
 T_MIN, T_MAX = 1.0, 4.0  # Noise levels of LUD-VAE (section 4.4).
@@ -79,6 +85,42 @@ def synthesize(
         return method.degrade(tile, noise, t)
 
     return Pair(clean=image, noisy=map_tiles(degrade, image, **tiles))
+
+
+def pairs_of_pack(
+    method: DegradationModel,
+    source: Pack,
+    *,
+    seed: int,
+    generation_method: int,
+    device: torch.device,
+    stamp: dict[str, Any],
+) -> Parts:
+    """Return pairs, one of every picture of a pack, as parts that outlive a kill.
+
+    Records: "noisy" and "clean", uint8 H x W x 3: clipped and rounded, as the authors' PNG files
+    are. Each has its own noise level t and its own noise, which its name and ``seed`` decide. Scenes
+    are those of the pictures. stamp: what the pairs depend on, besides the picture's place.
+    """
+    if source.value_range != (0, 255):
+        raise UnpairedError(f"pack {source.path}: pairs are made of 8-bit pictures only")
+
+    def read(index: int) -> Record:
+        name = source.columns["name"][index]
+        key = (seed, "pairs", name)
+        image = torch.from_numpy(source.read_unit(index)).permute(2, 0, 1)[None].to(device)
+        pair = synthesize(
+            method, image, key=key, t=draw_t(key), generation_method=generation_method
+        )
+        arrays = {"noisy": _as_uint8(pair.noisy), "clean": _as_uint8(pair.clean)}
+        return Record(name, arrays, source.columns["scene"][index])
+
+    parts = [Part(f"{i:08d}", canonical_json(stamp), partial(read, i)) for i in source]
+    return Parts(source.source, tuple(parts))
+
+
+def _as_uint8(image: Tensor) -> np.ndarray:
+    return to_uint8(image[0].permute(1, 2, 0).float().cpu().numpy())
 
 
 def noise_window(

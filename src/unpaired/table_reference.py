@@ -14,7 +14,7 @@ from unpaired.datasets import DATASETS, DataSet
 from unpaired.datasets.check import load_settings
 from unpaired.methods import METHODS, module_of
 from unpaired.plan import plan_table
-from unpaired.settings import Row, Table, load_table
+from unpaired.settings import PairsFrom, Row, Table, load_table
 from unpaired.tables import align_markdown, deviations
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def rows(number: str) -> str:
     return "\n\n".join(
         [
             f"{chosen.paper}.",
-            f"Noises: {_codes(chosen.noises)}. Test sets: {_codes(chosen.testsets)}. "
+            f"Noises: {_codes(chosen.all_noises)}. Test sets: {_codes(chosen.all_testsets)}. "
             f"Printed values: `config/paper_numbers/{chosen.paper_numbers}`.",
             align_markdown(lines),
         ]
@@ -46,6 +46,13 @@ def rows(number: str) -> str:
 def _special(row: Row) -> str:
     """Say what a row changes of its method."""
     said = [f"`{key}` = `{value}`" for key, value in row.options.items()]
+    said += [f"`{key}` = `{value}` at full scale" for key, value in row.defaults.items()]
+    if row.train_on != "pairs":
+        said.append(f"trained on the {row.train_on} set")
+    if row.train_noise:
+        said.append(f"trained on `{row.train_noise}`")
+    if row.pairs_from:
+        said.append(_pairs_text(row.pairs_from))
     if row.noise_draw != "fresh":
         said.append(f"noise drawn: {row.noise_draw}")
     if row.read_out:
@@ -53,6 +60,11 @@ def _special(row: Row) -> str:
     if row.weights:
         said.append(f"weights from `{row.weights}`")
     return ", ".join(said)
+
+
+def _pairs_text(how: PairsFrom) -> str:
+    options = "".join(f", `{key}` = `{value}`" for key, value in how.options.items())
+    return f"pairs by `{how.method}`, generation method {how.generation_method}{options}"
 
 
 def _codes(names: list[str]) -> str:
@@ -69,7 +81,9 @@ def differences(number: str, scale: str) -> str:
 
 def methods(number: str) -> str:
     """Return what the file of every method of a table says about it."""
-    names = dict.fromkeys(row.method for row in table(number).rows)
+    rows = table(number).rows
+    pairs = (row.pairs_from.method for row in rows if row.pairs_from)
+    names = dict.fromkeys([*(row.method for row in rows), *pairs])
     return "\n\n".join(f"### {name}\n\n{method_notes(name)}" for name in names)
 
 

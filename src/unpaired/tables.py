@@ -20,7 +20,7 @@ from scipy.stats import t as student_t
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
-from unpaired.plan import Cell, Score, TablePlan
+from unpaired.plan import Cell, Model, Score, TablePlan
 
 METRICS = ("psnr_db", "ssim")
 DECIMALS = {"psnr_db": 2, "ssim": 3}
@@ -330,14 +330,19 @@ def deviations(plan: TablePlan) -> list[str]:
     if changed:
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
         said.append(f"Training differs from the papers': {listed}.")
-    run = {cell.row.method for cell in plan.cells}
+    run = {model.method for model in [*plan.models, *plan.trainings]}
+    run |= {cell.row.method for cell in plan.cells}
     for method, values in settings.overrides.items():
         if method not in run:
             continue
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(values.items()))
         said.append(f"{method}: {listed}.")
-    if settings.train_set != "imagenet_val":
-        said.append(f"Trained on '{settings.train_set}' instead of ImageNet's validation images.")
+    own = [row.train_sets or plan.table.train_sets for row in plan.table.rows]
+    kept = {name for sets in own if sets for _, name in sets.paper if name}
+    papers = sorted(kept | ({"imagenet_val"} if None in own else set()))
+    instead = [name for name in plan.train_sets if name not in papers]
+    if instead:
+        said.append(f"Trained on {' and '.join(instead)} instead of {' and '.join(papers)}.")
     if settings.evaluation.crop_px:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
@@ -353,12 +358,14 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     """Return what each model cost to train and costs to use, from the records of the runs.
 
     At demo scale also what the paper's budget would cost here, per training, or per image where a
-    method is fitted to each (see costs.py); empty for a method that is not fitted.
+    method is fitted to each (see costs.py); empty for a method that is not fitted, and for a row
+    with defaults of its own, such as another network, whose cost is not that of the method.
     """
     budgets = {
         method: read_record(root / f"results/budgets/{method}.json")
         for method in plan.measured_budgets
     }
+    unlike_method = {cell.row.name for cell in plan.cells if cell.row.defaults}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
@@ -374,25 +381,32 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
             "paper_budget_hours_per",
         ]
     )
-    by_model: dict[tuple[str, str, str], list[Score]] = {}
-    for cell in plan.cells:
-        for score in cell.scores:
-            by_model.setdefault((cell.row.name, cell.noise, score.model.id), []).append(score)
-    for (row, noise, identity), scores in by_model.items():
-        model = scores[0].model
+    for (row, noise, model), scores in _scores_by_model(plan).items():
         record = {}
         if model.is_trained:
-            record = read_record(root / f"results/models/{identity}/model.json")
+            record = read_record(root / f"results/models/{model.id}/model.json")
         seconds = [
             float(line["seconds_per_mpix"])
             for score in scores
             for line in read_scores(root / f"{score.stem}.csv")
         ]
-        seed = model.spec.get("seed", "")
+        restoring = f"{np.mean(seconds):.3f}" if seconds else ""
         cost = [record.get(key, "") for key in about]
-        budget = _budget_texts(budgets.get(model.method))
-        writer.writerow([row, noise, identity, seed, *cost, f"{np.mean(seconds):.3f}", *budget])
+        budget = _budget_texts(None if row in unlike_method else budgets.get(model.method))
+        seed = model.spec.get("seed", "")
+        writer.writerow([row, noise, model.id, seed, *cost, restoring, *budget])
     return text.getvalue()
+
+
+def _scores_by_model(plan: TablePlan) -> dict[tuple[str, str, Model], list[Score]]:
+    """Return the scores of every model of a row; none for one that only others need."""
+    scores: dict[tuple[str, str, Model], list[Score]] = {}
+    for cell in plan.cells:
+        for score in cell.scores:
+            for needed in score.model.lineage:
+                scores.setdefault((cell.row.name, cell.noise, needed), [])
+            scores[cell.row.name, cell.noise, score.model].append(score)
+    return scores
 
 
 def _budget_texts(budget: dict[str, Any] | None) -> tuple[str, str]:

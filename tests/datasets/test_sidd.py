@@ -20,6 +20,7 @@ from unpaired.datasets.sidd import (
     Instance,
     Metadata,
     benchmark_raw,
+    half_of,
     medium_raw,
     read_metadata,
     small_srgb,
@@ -318,3 +319,16 @@ def test_the_listed_data_sets_open(tmp_path, medium):
     home = tmp_path / DATASETS["sidd_medium_raw"].folder
     shutil.copytree(medium, home)
     assert open_reader(DATASETS["sidd_medium_raw"])(home).count() == 10
+
+
+def test_halves_hold_one_side_each_of_other_scenes(tmp_path):
+    names = ["0001_001_GP_00100_00060_3200_L", "0002_002_S6_00100_00060_3200_L"]
+    for name in names:
+        write_frame(tmp_path, name, noise=0.01)
+    every = {record.name: record for record in medium_raw(tmp_path)}
+    for role, name in zip(("noisy", "clean"), names, strict=True):
+        (record,) = half_of(medium_raw(tmp_path), role)
+        assert record.name == f"{name}/010"
+        assert list(record.arrays) == ["image"]
+        assert np.array_equal(record.arrays["image"], every[record.name].arrays[role])
+        assert record.scene == every[record.name].scene

@@ -77,3 +77,14 @@ def test_ssim_needs_its_window():
     small = np.zeros((10, 20, 3), np.uint8)
     with pytest.raises(UnpairedError, match="at least 11 pixels"):
         ssim(small, small)
+
+
+def test_floating_point_images_are_scored_on_their_own_range(pair):
+    clean, noisy = (image / 255 for image in pair)
+    assert psnr_db(clean, noisy, peak=1.0) == pytest.approx(psnr_db(*pair))
+    assert ssim(clean, noisy, peak=1.0) == pytest.approx(ssim(*pair))
+    # Rounding to 8 bits has this error, and hides what is smaller.
+    almost = clean + 0.2 / 255
+    assert psnr_db(clean, almost, peak=1.0) == pytest.approx(20 * np.log10(255 / 0.2))
+    with pytest.raises(UnpairedError, match="must be float"):
+        psnr_db(*pair, peak=1.0)

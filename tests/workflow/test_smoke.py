@@ -43,7 +43,7 @@ def test_every_model_says_what_made_it(finished):
     for folder in models:
         about = json.loads((folder / "model.json").read_text())
         assert about["images_seen"] == about["config"]["images_seen"] == 80
-        assert about["data"]["source"] == "embedded_train"
+        assert about["data"][0]["source"] == "embedded_train"
         assert about["versions"]["torch"]
         name, _ = load_model(folder / "model.safetensors")
         assert folder.name.startswith(f"{name}-")
@@ -59,7 +59,7 @@ def test_every_score_says_what_made_it(finished):
         assert len(record["code"]) == 16
         pack = finished.folder / "results/packs/embedded_test.h5"
         data = {"source": "embedded_test", "pictures": 3, "sha256": sha256_of(pack)}
-        assert record["data"] == data
+        assert record["data"] == [data]
         assert set(record["versions"]) == {"unpaired", "torch", "numpy", "python"}
         assert record["device"].startswith("CPU")
         assert 0 < record["seconds"] < 60

@@ -7,12 +7,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from unpaired.datasets import folder_of, get_dataset
+from unpaired.datasets import folder_of, get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import sha256_of
 from unpaired.fingerprint import ROOT, fingerprint
 from unpaired.methods import module_of
-from unpaired.plan import Model, Score, TablePlan, plan_tables, uses_gpu
+from unpaired.plan import Model, Pairs, Score, TablePlan, plan_tables, uses_gpu
 from unpaired.settings import canonical_json, load_table, parse_settings
 
 # The interpreter that runs Snakemake has this package; an activated environment is not needed.
@@ -34,11 +34,14 @@ except UnpairedError as error:
 if not PLANS:
     exit_with(next(iter(REFUSALS.values())))
 
-MODELS = {model.id: model for plan in PLANS.values() for model in plan.models}
+MODELS = {model.id: model for plan in PLANS.values() for model in [*plan.models, *plan.trainings]}
+PAIRS = {model.pairs.id: model.pairs for model in MODELS.values() if model.pairs}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
 IS_PART = bool(REFUSALS) or any(plan.is_part for plan in PLANS.values())
 REPORT = f"results/report{'.part' if IS_PART else ''}.html"
+
+NOISE_STATISTICS = f"noise_statistics{'.part' if 6 in PLANS and PLANS[6].is_part else ''}"
 
 # GPUs of a job that computes, and of a training on each machine.
 GPU = int(uses_gpu(SETTINGS))
@@ -51,6 +54,8 @@ TRAINING_GPUS = GPU * TRAINING.devices
 NEEDS = {
     "pack": {"paper": (4_000, 100_000, 480), "other": (1_000, 1_000, 60)},
     "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
+    "synthesize": {"paper": (16_000, 100_000, 1_440), "other": (2_000, 1_000, 60)},
+    "submission": {"paper": (16_000, 4_000, 480), "other": (4_000, 4_000, 240)},
     "train": {"paper": (16_000, 4_000, 2_880), "other": (4_000, 1_000, 60)},
     "evaluate": {"paper": (16_000, 1_000, 2_880), "other": (4_000, 1_000, 60)},
     "budget": {"paper": (16_000, 1_000, 60), "other": (4_000, 1_000, 30)},
@@ -77,7 +82,9 @@ BY_SRUN = {"mpi": LAUNCHER, "tasks": TRAINING.nodes} if LAUNCHER else {}
 wildcard_constraints:
     number=r"\d+",
     part=r"(\.part)?",
-    dataset=r"[a-z0-9_]+",
+    dataset=r"(?!pairs_)[a-z0-9_]+",
+    space=r"Raw|Srgb",
+    pairs=r"pairs_[0-9a-f]{10}",
     train_set=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+-[0-9a-f]{10}",
     protocol=r"[a-z0-9_]+_(whole|crop\d+)_r\d+",
@@ -92,6 +99,12 @@ def get_model(wildcards) -> Model:
             f"no table of these settings uses model {wildcards.model}; see results/models for others"
         )
     return MODELS[wildcards.model]
+
+
+def get_pairs(wildcards) -> Pairs:
+    if wildcards.pairs not in PAIRS:
+        exit_with(f"no table of these settings uses pairs {wildcards.pairs}")
+    return PAIRS[wildcards.pairs]
 
 
 def get_score(wildcards) -> Score:
@@ -170,9 +183,10 @@ def evaluation_input(wildcards):
     files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
     if score.model.file:
         files["model"] = score.model.file
-    if score.model.is_trained:
-        train_set = score.model.spec["train_set"]
-        files["split"] = f"results/packs/disjoint/{train_set}-{score.protocol.testset}.txt"
+    files["splits"] = [
+        f"results/packs/disjoint/{data_set}-{score.protocol.testset}.txt"
+        for data_set in score.model.data_sets
+    ]
     return files
 
 
@@ -184,6 +198,41 @@ def evaluation_options(wildcards, input):
     return f"{model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
 
 
+def degradations():
+    """The degradation models of the table of real noise in sRGB, if these settings have it."""
+    plan = PLANS.get(6)
+    return [m.pairs.model for m in plan.models if m.pairs] if plan else []
+
+
+def noise_statistics_input(wildcards):
+    if NOISE_STATISTICS != f"noise_statistics{wildcards.part}" or not degradations():
+        exit_with("the learned noise is that of table 6, which these settings narrow or leave out")
+    plan = PLANS[6]
+    test_set = next(cell.testset for cell in plan.cells if cell.is_present)
+    train_set = plan.table.train_sets.at(SETTINGS.scale).pairs
+    return {
+        "models": [model.file for model in degradations()],
+        "test": f"results/packs/{test_set}.h5",
+        "train": f"results/packs/{train_set}.h5",
+        "split": f"results/packs/disjoint/{train_set}-{test_set}.txt",
+    }
+
+
+def submission_input(wildcards):
+    model = get_model(wildcards)
+    dataset = get_dataset(f"sidd_benchmark_{wildcards.space.lower()}", SETTINGS)
+    if not is_present(dataset, SETTINGS):
+        exit_with(how_to_get(dataset, SETTINGS))
+    files = {"pack": f"results/packs/{dataset.name}.h5"}
+    return files | ({"model": model.file} if model.file else {})
+
+
+def submission_options(wildcards, input):
+    model = f"--model '{input.model}' " if get_model(wildcards).file else ""
+    read_out = f" --read-out {wildcards.read_out[1:]}" if wildcards.read_out else ""
+    return f"{model}{read_out}"
+
+
 def paper_numbers_of(plan: TablePlan) -> Path:
     return PAPER_NUMBERS_FOLDER / plan.table.paper_numbers
 
@@ -192,9 +241,7 @@ def table_input(wildcards):
     plan = get_plan(wildcards)
     return {
         "scores": [f"{score.stem}.csv" for score in plan.scores],
-        "models": [
-            f"results/models/{model.id}/model.json" for model in plan.models if model.is_trained
-        ],
+        "models": [f"results/models/{model.id}/model.json" for model in plan.trainings],
         "budgets": [f"results/budgets/{method}.json" for method in plan.measured_budgets],
         # Its digest stands in the params: a clone's newer file time says nothing.
         "paper_numbers": local(ancient(paper_numbers_of(plan))),

@@ -1,6 +1,6 @@
 rule train:
     input:
-        pack=lambda wildcards: f"results/packs/{get_model(wildcards).spec['train_set']}.h5",
+        packs=lambda wildcards: [f"results/packs/{name}.h5" for name in get_model(wildcards).packs],
     output:
         model="results/models/{model}/model.safetensors",
         about="results/models/{model}/model.json",
@@ -36,7 +36,7 @@ rule train:
         "Train {params.method} on {params.noise}, seed {params.seed} ({wildcards.model})"
     shell:
         "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code}"
-        " --pack {input.pack:q} --model {output.model:q} --about {output.about:q}"
+        " --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
         " --history {output.history:q} --work {resources.work_root:q}/{wildcards.model}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --workers {resources.workers}"
         " --device {resources.device} --devices {resources.devices} --nodes {resources.nodes}"

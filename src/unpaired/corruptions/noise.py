@@ -54,8 +54,17 @@ NOISES = {
 }
 
 
-def get_noise(name: str) -> Noise:
-    """Return a noise by name; raises UnpairedError naming the nearest valid one."""
+# Not made here: a data set of pairs holds noisy pictures already, as a camera took them.
+CAMERA = "camera"
+
+
+def get_noise(name: str) -> Noise | None:
+    """Return a noise by name, None for ``camera``: pictures that are noisy already.
+
+    Raises UnpairedError naming the nearest valid one.
+    """
+    if name == CAMERA:
+        return None
     if name not in NOISES:
-        raise UnpairedError(f"unknown noise '{name}'{suggest(name, NOISES)}")
+        raise UnpairedError(f"unknown noise '{name}'{suggest(name, [*NOISES, CAMERA])}")
     return NOISES[name]

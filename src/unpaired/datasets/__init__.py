@@ -25,7 +25,7 @@ class DataSet:
     pictures: how many the paper's protocol has, None if it does not fix it. megapixels: of all of
         them together.
     paper_repeats: noise draws per image in the paper's protocol.
-    value_range, colour_space: of the pixels that the reader gives.
+    value_range, colour_space, channels: of the pixels that the reader gives.
     """
 
     name: str
@@ -39,6 +39,7 @@ class DataSet:
     layout: str = ""
     value_range: tuple[float, float] = (0, 255)
     colour_space: str = "sRGB"
+    channels: int = 3
 
     @property
     def module(self) -> str:
@@ -46,7 +47,11 @@ class DataSet:
 
 
 # Red, green of the red rows, green of the blue rows, blue; black is 0, white 1.
-RAW = {"value_range": (0, 1), "colour_space": "linear sensor values, packed Bayer planes"}
+RAW = {
+    "value_range": (0, 1),
+    "colour_space": "linear sensor values, packed Bayer planes",
+    "channels": 4,
+}
 SIDD_HOME = "from the SIDD page of York University, abdokamel.github.io/sidd"
 SIMULATED = "photographs inside installed packages, through a simulated camera"
 
@@ -129,6 +134,22 @@ DATASETS = {
             "0001_{NOISY,GT}_SRGB_010.PNG ..",
         ),
         DataSet(
+            "sidd_noisy_srgb",
+            "SIDD Small, sRGB, noisy pictures of odd scenes",
+            "unpaired.datasets.sidd:noisy_srgb",
+            folder="sidd/SIDD_Small_sRGB_Only/Data",
+            where=f"SIDD-Small Dataset, sRGB images only, {SIDD_HOME}",
+            layout="as sidd_small_srgb",
+        ),
+        DataSet(
+            "sidd_clean_srgb",
+            "SIDD Small, sRGB, clean pictures of even scenes",
+            "unpaired.datasets.sidd:clean_srgb",
+            folder="sidd/SIDD_Small_sRGB_Only/Data",
+            where=f"SIDD-Small Dataset, sRGB images only, {SIDD_HOME}",
+            layout="as sidd_small_srgb",
+        ),
+        DataSet(
             "sidd_validation_raw",
             "SIDD validation, raw",
             "unpaired.datasets.sidd:validation_raw",
@@ -183,6 +204,20 @@ DATASETS = {
             "simulated camera (train), sRGB",
             "unpaired.datasets.simulated_camera:train_srgb",
             pictures=20,
+            where=SIMULATED,
+        ),
+        DataSet(
+            "simulated_camera_noisy_srgb",
+            "simulated camera (train), sRGB, noisy pictures of odd scenes",
+            "unpaired.datasets.simulated_camera:noisy_srgb",
+            pictures=10,
+            where=SIMULATED,
+        ),
+        DataSet(
+            "simulated_camera_clean_srgb",
+            "simulated camera (train), sRGB, clean pictures of even scenes",
+            "unpaired.datasets.simulated_camera:clean_srgb",
+            pictures=10,
             where=SIMULATED,
         ),
         DataSet(

@@ -193,6 +193,35 @@ def small_srgb(folder: Path) -> Parts:
     return pairs(folder, "SRGB", scene_of_sidd)
 
 
+def noisy_srgb(folder: Path) -> Parts:
+    """Return "image": the noisy pictures of Small sRGB, of the scenes of odd number alone."""
+    return half_of(small_srgb(folder), "noisy")
+
+
+def clean_srgb(folder: Path) -> Parts:
+    """Return "image": the clean pictures of Small sRGB, of the scenes of even number alone."""
+    return half_of(small_srgb(folder), "clean")
+
+
+def half_of(source: Parts, role: Literal["noisy", "clean"]) -> Parts:
+    """Return one picture of every pair of half the scenes, so that nothing of both is ever held.
+
+    LUD-VAE's own sets are the two sides of all pairs, shuffled (section 4.1).
+    """
+    remainder = {"noisy": 1, "clean": 0}[role]
+    chosen = [
+        Part(part.name, f"{part.stamp} {role}", partial(_one_of, part, role))
+        for part in source.parts
+        if Instance.parse(part.name.rpartition("_")[0]).scene % 2 == remainder
+    ]
+    return Parts(source.source, tuple(chosen), source.bad)
+
+
+def _one_of(part: Part, role: str) -> Record:
+    record = part.read()
+    return Record(record.name, {"image": record.arrays[role]}, record.scene, record.sha256_file)
+
+
 def validation_raw(folder: Path) -> Blocks:
     """Return the 1280 raw validation blocks: "noisy" and "clean", float32 128 x 128 x 4."""
     return Blocks(folder, "Validation", "RAW")

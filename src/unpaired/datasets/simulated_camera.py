@@ -88,6 +88,20 @@ def train_srgb(folder: Path | None) -> Iterator[Record]:
     return _rendered(render_small_srgb, partial(sidd.pairs, space="SRGB", scene_of=scene_of))
 
 
+def noisy_srgb(folder: Path | None) -> Iterator[Record]:
+    """Yield pictures as `sidd.noisy_srgb` gives them."""
+    return _rendered(render_small_srgb, partial(_half, role="noisy"))
+
+
+def clean_srgb(folder: Path | None) -> Iterator[Record]:
+    """Yield pictures as `sidd.clean_srgb` gives them."""
+    return _rendered(render_small_srgb, partial(_half, role="clean"))
+
+
+def _half(folder: Path, role: Literal["noisy", "clean"]) -> Iterator[Record]:
+    return iter(sidd.half_of(sidd.pairs(folder, "SRGB", scene_of), role))
+
+
 def validation_raw(folder: Path | None) -> Iterator[Record]:
     """Yield the validation blocks as `sidd.validation_raw` gives them."""
     return _rendered(partial(render_blocks, what="Validation"), partial(blocks, space="RAW"))

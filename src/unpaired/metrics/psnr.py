@@ -7,22 +7,29 @@ import numpy as np
 from unpaired.errors import UnpairedError
 
 
-def check_pair(reference: np.ndarray, image: np.ndarray) -> None:
-    """Raise UnpairedError unless both are uint8 H x W x C of one shape: no range is guessed."""
+def check_pair(reference: np.ndarray, image: np.ndarray, peak: float | None) -> None:
+    """Raise UnpairedError unless both are H x W x C of one shape, and their range is known.
+
+    They are uint8 where ``peak`` is None, floating-point numbers of a range that ends at ``peak``
+    else: no range is guessed.
+    """
     for name, array in (("reference", reference), ("image", image)):
-        if array.dtype != np.uint8 or array.ndim != 3:
+        fits = array.dtype == np.uint8 if peak is None else array.dtype.kind == "f"
+        if not fits or array.ndim != 3:
+            kind = "uint8" if peak is None else "float"
             raise UnpairedError(
-                f"{name} must be uint8 H x W x C, not {array.dtype} with {array.ndim} axes"
+                f"{name} must be {kind} H x W x C, not {array.dtype} with {array.ndim} axes"
             )
     if reference.shape != image.shape:
         raise UnpairedError(f"shapes differ: {reference.shape} and {image.shape}")
 
 
-def psnr_db(reference: np.ndarray, image: np.ndarray) -> float:
-    """Return 10 log10(255^2 / MSE) of two uint8 H x W x C images, MSE over all channels jointly.
+def psnr_db(reference: np.ndarray, image: np.ndarray, *, peak: float | None = None) -> float:
+    """Return 10 log10(peak^2 / MSE) of two H x W x C images, MSE over all channels jointly.
 
-    Infinite for identical images.
+    Images are uint8 with a peak of 255, or floating-point numbers with the given ``peak``. Infinite
+    for identical images.
     """
-    check_pair(reference, image)
+    check_pair(reference, image, peak)
     error = np.mean(np.square(reference.astype(np.float64) - image))
-    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+    return float("inf") if error == 0 else float(10 * np.log10((peak or 255.0) ** 2 / error))

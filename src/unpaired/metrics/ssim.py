@@ -10,7 +10,7 @@ from unpaired.metrics.psnr import check_pair
 
 WINDOW_PX = 11
 WINDOW_STD_PX = 1.5
-C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+K1, K2 = 0.01, 0.03
 
 
 def _gaussian_window() -> np.ndarray:
@@ -19,13 +19,14 @@ def _gaussian_window() -> np.ndarray:
     return window / window.sum()
 
 
-def ssim(reference: np.ndarray, image: np.ndarray) -> float:
-    """Return the mean SSIM of two uint8 H x W x C images.
+def ssim(reference: np.ndarray, image: np.ndarray, *, peak: float | None = None) -> float:
+    """Return the mean SSIM of two H x W x C images.
 
-    11x11 Gaussian window of standard deviation 1.5, only where it fits (5 pixels cut on each side),
-    population covariance, dynamic range 255, per channel and averaged.
+    Images are uint8 with a dynamic range of 255, or floating-point numbers with a range of
+    ``peak``. 11x11 Gaussian window of standard deviation 1.5, only where it fits (5 pixels cut on
+    each side), population covariance, per channel and averaged.
     """
-    check_pair(reference, image)
+    check_pair(reference, image, peak)
     if min(reference.shape[:2]) < WINDOW_PX:
         raise UnpairedError(f"SSIM needs at least {WINDOW_PX} pixels a side, not {reference.shape}")
     x, y = reference.astype(np.float64), image.astype(np.float64)
@@ -33,8 +34,9 @@ def ssim(reference: np.ndarray, image: np.ndarray) -> float:
     variance_x = _local_mean(x * x) - mean_x**2
     variance_y = _local_mean(y * y) - mean_y**2
     covariance = _local_mean(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-    structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
+    c1, c2 = ((k * (peak or 255.0)) ** 2 for k in (K1, K2))
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     return float(np.mean(luminance * structure))
 
 

@@ -70,7 +70,7 @@ class Curve:
 def learning_curves(plan: TablePlan, root: Path) -> list[Curve]:
     """Draw each trained row of a table; rows that share their models share a drawing."""
     curves: list[Curve] = []
-    models = {model.id: model for model in plan.models}
+    models = {model.id: model for model in plan.trainings}
     for identities, rows in _rows_by_models(plan).items():
         phases: dict[str, list[Trace]] = {}
         for identity in identities:
@@ -83,11 +83,17 @@ def learning_curves(plan: TablePlan, root: Path) -> list[Curve]:
 
 
 def _rows_by_models(plan: TablePlan) -> dict[tuple[str, ...], list[str]]:
-    """Return the rows by the trained models that they are read from, which may be none."""
+    """Return the rows by the trained models that they are read from, which may be none.
+
+    What a row's own model needs is a row of its own.
+    """
     models: dict[str, dict[str, None]] = {}
     for cell in plan.cells:
-        trained = (score.model.id for score in cell.scores if score.model.is_trained)
-        models.setdefault(cell.row.name, {}).update(dict.fromkeys(trained))
+        lineage = (model for score in cell.scores for model in score.model.lineage)
+        for model in lineage:
+            is_own = model.method == cell.row.method
+            name = cell.row.name if is_own else f"{cell.row.name}: {model.method}"
+            models.setdefault(name, {}).update({model.id: None} if model.is_trained else {})
     rows: dict[tuple[str, ...], list[str]] = {}
     for row, identities in models.items():
         rows.setdefault(tuple(identities), []).append(row)

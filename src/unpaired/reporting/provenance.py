@@ -64,19 +64,26 @@ def _making(score: Score, root: Path) -> Making:
     facts = [("scores", f"{score.stem}.csv"), *_facts("scored", record)]
     if record["weights_sha256"]:
         facts.append(("weights, SHA-256", record["weights_sha256"]))
-    settings = score.model.spec
-    if score.model.is_trained:
-        training = read_record(root / f"results/models/{score.model.id}/model.json")
-        facts = [("model", score.model.id), *_facts("trained", training), *facts]
-        settings = {"spec": score.model.spec, "config": training["config"]}
-    return Making(facts, json.dumps(settings, indent=2, sort_keys=True))
+    settings: list[dict[str, Any]] = []
+    for model in reversed(score.model.lineage):
+        if not model.is_trained:
+            settings.append(model.spec)
+            continue
+        training = read_record(root / f"results/models/{model.id}/model.json")
+        facts = [("model", model.id), *_facts("trained", training), *facts]
+        settings.append({"spec": model.spec, "config": training["config"]})
+    shown = settings if len(settings) > 1 else settings[0]
+    return Making(facts, json.dumps(shown, indent=2, sort_keys=True))
 
 
 def _facts(work: str, record: dict[str, Any]) -> Facts:
-    data, versions = record["data"], record["versions"]
+    versions = record["versions"]
+    facts = []
+    for data in record["data"]:
+        facts.append((f"{work} on", f"{data['source']}, {data['pictures']} pictures"))
+        facts.append(("data, SHA-256 of the pack", data["sha256"]))
     return [
-        (f"{work} on", f"{data['source']}, {data['pictures']} pictures"),
-        ("data, SHA-256 of the pack", data["sha256"]),
+        *facts,
         ("code, fingerprint", record["code"]),
         ("libraries", ", ".join(f"{name} {versions[name]}" for name in sorted(versions))),
         ("device", record["device"]),

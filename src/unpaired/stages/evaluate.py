@@ -51,7 +51,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     for comparison in comparisons:
         rows.append(comparison.row())
         if example is None:
-            example = np.concatenate((comparison.noisy, comparison.restored, comparison.clean), 1)
+            example = comparison.triptych()
     seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
         Image.fromarray(example).save(aside)
@@ -60,7 +60,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "spec": arguments.spec,
         "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
         "code": arguments.code,
-        "data": data_record(pack, arguments.pack),
+        "data": [data_record(pack)],
         "versions": with_python(library_versions()),
         "device": describe(device),
         "precision": _precision(arguments.model, restorer, device),

@@ -1,4 +1,4 @@
-"""Pack -> trained model."""
+"""Pack, or a noisy and a clean one -> trained model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch.utils.data import Dataset
 
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
@@ -23,6 +24,7 @@ from unpaired.records import data_record, library_versions, with_python, write_r
 from unpaired.sampling import CropSamples
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
+from unpaired.unpaired_sampling import UnpairedSamples
 from unpaired.weights import save_model
 
 
@@ -40,18 +42,12 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     """Return the trained method, what training left, and what defines the run, for the record."""
     spec = arguments.spec
     torch.set_num_threads(spec["threads"])
-    pack = Pack(arguments.pack)
     torch.manual_seed(seed_for(spec["seed"], "weights"))
     method = create(spec["method"], **spec["overrides"])
-    samples = CropSamples(
-        pack,
-        sees=method.sees,
-        patch_px=method.config.patch_px,
-        seed=spec["seed"],
-        noise=get_noise(spec["noise"]),
-        noise_draw=spec["noise_draw"],
-    )
-    versions, data = library_versions(), data_record(pack, arguments.pack)
+    packs = [Pack(path) for path in arguments.pack]
+    data = [data_record(pack) for pack in packs]
+    samples = _samples(method, packs, spec)
+    versions = library_versions()
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
     result = train(
         method,
@@ -64,6 +60,19 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
         processes=Processes(arguments.devices, arguments.nodes),
     )
     return method, result, stamp
+
+
+def _samples(method: Method, packs: list[Pack], spec: dict[str, Any]) -> Dataset:
+    """Return what is trained on: crops of one pack, or unpaired ones of a noisy and a clean one."""
+    about = {
+        "patch_px": method.config.patch_px,
+        "seed": spec["seed"],
+        "noise": get_noise(spec["noise"]),
+        "noise_draw": spec["noise_draw"],
+    }
+    if "clean_set" in spec:
+        return UnpairedSamples(*packs, **about)
+    return CropSamples(*packs, sees=method.sees, **about)
 
 
 def _publish(
@@ -93,7 +102,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
     parser.add_argument("--code", required=True, help="fingerprint of the code, for the record")
-    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument(
+        "--pack", type=Path, nargs="+", required=True, help="a pack, or a noisy and a clean one"
+    )
     parser.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     parser.add_argument("--about", type=Path, required=True, help="record to write (JSON)")
     parser.add_argument("--history", type=Path, required=True, help="losses to write (CSV)")

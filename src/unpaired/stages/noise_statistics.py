@@ -1,0 +1,59 @@
+"""Degradation models + held-out pairs -> how their noise compares with the real one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unpaired.corruptions.noise import NOISES
+from unpaired.devices import choose_device
+from unpaired.evaluation import to_uint8
+from unpaired.leases import leased_gpus
+from unpaired.noise_statistics import Corrupt, compare, draw, white_noise, write_table
+from unpaired.packs import Pack
+from unpaired.stages import run
+from unpaired.synthesis import T_MIN, synthesize
+from unpaired.weights import load_model
+
+
+def main(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    awgn = NOISES["awgn"]
+    with leased_gpus(arguments.device):
+        device = choose_device(arguments.device)
+        models = {path.parent.name: _degrader(path, device) for path in arguments.models}
+        models["awgn"] = white_noise(awgn.level_min, awgn.level_max)
+        statistics = compare(Pack(arguments.test), Pack(arguments.train), models)
+    write_table(arguments.table, statistics)
+    draw(arguments.figure, statistics)
+
+
+def _degrader(path: Path, device: torch.device) -> Corrupt:
+    """Return what adds a model's noise at its own level, t = 1."""
+    method = load_model(path, device)[1]
+
+    def corrupt(clean: np.ndarray, number: int) -> np.ndarray:
+        image = torch.from_numpy(clean.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        pair = synthesize(method, image.to(device), key=("noise statistics", number), t=T_MIN)
+        return to_uint8(pair.noisy[0].permute(1, 2, 0).cpu().numpy())
+
+    return corrupt
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="weights")
+    parser.add_argument("--test", type=Path, required=True, help="pack of held-out pairs")
+    parser.add_argument("--train", type=Path, required=True, help="pack of pairs to fit to")
+    parser.add_argument("--table", type=Path, required=True, help="numbers to write (CSV)")
+    parser.add_argument("--figure", type=Path, required=True, help="drawing to write (PNG)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())

@@ -1,0 +1,55 @@
+"""Model + pack of the SIDD benchmark's blocks -> the files that its server takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from unpaired.devices import choose_device, describe, no_gpu_note
+from unpaired.leases import leased_gpus
+from unpaired.methods import create
+from unpaired.packs import Pack
+from unpaired.sidd_submission import Description, restore_blocks, write_submission
+from unpaired.stages import json_argument, run
+from unpaired.weights import load_model
+
+
+def main(arguments: argparse.Namespace) -> None:
+    with leased_gpus(arguments.device):
+        _submit(arguments)
+
+
+def _submit(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    device, spec = choose_device(arguments.device), arguments.spec
+    print(f"restore on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
+    if arguments.model:
+        restorer = load_model(arguments.model, device)[1]
+    else:
+        restorer = create(spec["method"], **spec["overrides"])
+    if arguments.read_out:
+        restorer.choose_read_out(arguments.read_out)
+    blocks, seconds = restore_blocks(restorer, Pack(arguments.pack), device)
+    name = f"{spec['method']} {arguments.read_out or ''}".strip()
+    for path in write_submission(arguments.output, blocks, seconds, Description(name)):
+        print(path)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--model", type=Path, help="weights; none for a method that needs no training"
+    )
+    parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--read-out", help="which of the method's ways to restore")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())

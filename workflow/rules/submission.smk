@@ -1,0 +1,30 @@
+# Not part of any table: asked for by file name, for any model of Tables 2 and 6.
+rule submission:
+    input:
+        unpack(submission_input),
+    output:
+        mat="results/submissions/{model}{read_out}/Submit{space}.mat",
+        csv="results/submissions/{model}{read_out}/Submit{space}.csv",
+    log:
+        "results/logs/submission/{model}{read_out}-{space}.log",
+    benchmark:
+        "results/benchmarks/submission/{model}{read_out}-{space}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SETTINGS.training.threads
+    resources:
+        device=SETTINGS.device,
+        gpu=GPU,
+        mem_mb=need("submission", "mem_mb"),
+        disk_mb=need("submission", "disk_mb"),
+        runtime=need("submission", "runtime"),
+    params:
+        options=submission_options,
+        spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
+        code=lambda wildcards: fingerprint("unpaired.stages.submit", get_model(wildcards).module),
+    message:
+        "Restore the SIDD benchmark's {wildcards.space} blocks by {wildcards.model}"
+    shell:
+        "python -m unpaired.stages.submit {params.options} --spec {params.spec:q}"
+        " --pack {input.pack:q} --output results/submissions/{wildcards.model}{wildcards.read_out}"
+        " --threads {threads} --device {resources.device} > {log:q} 2>&1"
