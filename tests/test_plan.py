@@ -267,7 +267,7 @@ def test_settings_replace_defaults_and_not_options(tmp_path):
 def test_rows_need_the_sets_that_they_name(row):
     content = TABLE.model_dump()
     content["rows"].append({"name": "x", "method": "dncnn", **row})
-    with pytest.raises(UnpairedError, match="row 'x' needs train_sets with .*clean"):
+    with pytest.raises(UnpairedError, match=r"row 'x' needs train_sets with .*clean"):
         parse_table(content)
 
 

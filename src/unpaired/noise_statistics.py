@@ -5,7 +5,6 @@ Real noise of held-out pairs against what models add to the clean pictures of th
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

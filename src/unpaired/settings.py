@@ -116,7 +116,7 @@ class Settings(Typed):
 
 
 class TrainSets(Typed):
-    """A table's own training sets, by what they hold; no scene is in both ``noisy`` and ``clean``."""
+    """A table's own training sets, by what they hold; ``noisy`` and ``clean`` share no scene."""
 
     pairs: str
     noisy: str | None = None

@@ -99,8 +99,8 @@ def pairs_of_pack(
     """Return pairs, one of every picture of a pack, as parts that outlive a kill.
 
     Records: "noisy" and "clean", uint8 H x W x 3: clipped and rounded, as the authors' PNG files
-    are. Each has its own noise level t and its own noise, which its name and ``seed`` decide. Scenes
-    are those of the pictures. stamp: what the pairs depend on, besides the picture's place.
+    are. Each has its own noise level t and its own noise, which its name and ``seed`` decide.
+    Scenes are those of the pictures. stamp: what the pairs depend on, besides the picture's place.
     """
     if source.value_range != (0, 255):
         raise UnpairedError(f"pack {source.path}: pairs are made of 8-bit pictures only")
