@@ -206,7 +206,7 @@ def test_the_prior_is_the_mean_soft_code():
     every = np.concatenate([dense_by_scikit_learn(ab, 5, 5.0) for ab in pictures])
     assert np.allclose(prior, every.mean(0), atol=1e-7)
     assert prior.sum().item() == pytest.approx(1, abs=1e-6)
-    assert torch.allclose(smoothed_prior(iter(pictures)), prior)
+    assert torch.allclose(smoothed_prior(iter(pictures), 5), prior)
 
 
 def test_no_picture_no_prior():
