@@ -66,7 +66,7 @@ def test_fruit_colours_come_with_their_frequencies(scenes):
         bins = hard_encode(ab_of(scene.rgb))[0][torch.from_numpy(scene.labels == FRUIT)]
         counts += torch.bincount(bins, minlength=BINS)
     expected = true_distribution("fruit")
-    # About 870 fruits of unlike sizes: a deviation of less than 0.02 for the most frequent.
+    # About 750 fruits of unlike sizes: a deviation of less than 0.02 for the most frequent.
     assert (counts / counts.sum() - expected).abs().max() < 0.06
     assert sum(frequency for _, frequency in COLOURS["fruit"]) == pytest.approx(1)
 

@@ -31,7 +31,7 @@ from unpaired.training import train
 from unpaired.weights import load_model, save_model
 
 STATE = TrainingState(seed=1, step=0, images_seen=0, fraction=0.0)
-SIDE_PX = 32
+SIDE_PX = 64
 SKY, FRUIT = CLASSES.index("sky"), CLASSES.index("fruit")
 
 
@@ -240,10 +240,10 @@ def trained(scenes: Scenes, **overrides):
     method = create(
         "colorization",
         width=8,
-        batch_size=16,
+        batch_size=4,
         patch_px=SIDE_PX,
-        images_seen=16 * 160,
-        learning_rate=3e-3,
+        images_seen=4 * 300,
+        learning_rate=5e-3,
         schedule="warmup_cosine",
         weight_decay=0.0,
         **overrides,
@@ -273,7 +273,6 @@ def measure(method) -> dict[str, float]:
         mean = torch.cat(predicted, dim=1).mean(1).double()
         true = true_distribution("fruit", 10)
         found["kl"] = torch.xlogy(true, true / mean).nan_to_num().sum().item()
-        found["kl of a delta"] = -math.log(true.max().item())
     return found
 
 
@@ -282,9 +281,9 @@ def test_classification_learns_the_distribution_and_regression_its_pale_mean():
     scenes = Scenes(200)
     classes = measure(trained(scenes, uniform_share=1.0))
     means = measure(trained(scenes, loss="regression"))
-    print(classes, means)
-    assert classes["sky"] < 8
-    assert means["sky"] < 8
-    assert classes["kl"] < 0.3
-    assert means["chroma"] < 0.8 * classes["chroma"]
-    assert means["chroma"] < 0.7 * means["truth"]
+    # Bins are 10 apart. Edges blur over 4 pixels and more, and are counted.
+    assert classes["sky"] < 9
+    # Nothing learned is 3.1, always the most frequent colour 1.4.
+    assert classes["kl"] < 0.8
+    assert means["chroma"] < 0.75 * classes["chroma"]
+    assert means["chroma"] < 0.55 * means["truth"]

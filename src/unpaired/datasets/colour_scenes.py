@@ -40,8 +40,8 @@ COLOURS: dict[str, tuple[tuple[tuple[int, int], float], ...]] = {
 }
 # Least and greatest lightness, inside the gamut of every colour of the class.
 LIGHTNESS = {"sky": (64, 78), "leaves": (36, 58), "ground": (24, 46), "fruit": (50, 65)}
-FRUIT_COUNTS = (2, 3, 4, 5)
-FRUIT_RADII = (0.09, 0.16)  # in shorter sides of the picture
+FRUIT_COUNTS = (2, 3, 4)
+FRUIT_RADII = (0.13, 0.22)  # in shorter sides of the picture; the network sees eighths of it
 
 SIDE_PX = 64
 SCENES = {"train": 400, "test": 60}
