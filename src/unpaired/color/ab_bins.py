@@ -193,16 +193,21 @@ def decode(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     by 2.606, a T of 0.3837. Returns ab, B x 2 x H x W, float32 at least.
     Raises UnpairedError for a temperature below 0 or not finite.
     """
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise UnpairedError(
-            f"temperature must be 0 (the mode) or more (1 is the mean), not {temperature}"
-        )
+    check_temperature(temperature)
     if temperature == 0:
         return bins_to_ab(logits.argmax(1))
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # The largest first becomes 0: divided by a tiny temperature it would overflow.
     annealed = torch.softmax((wide - wide.amax(1, keepdim=True)) / temperature, dim=1)
     return mean_ab(annealed)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise UnpairedError unless the temperature of an annealed mean is finite and 0 or more."""
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise UnpairedError(
+            f"temperature must be 0 (the mode) or more (1 is the mean), not {temperature}"
+        )
 
 
 def mean_ab(distribution: Tensor) -> Tensor:
