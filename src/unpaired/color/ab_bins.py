@@ -61,7 +61,7 @@ AB_MAX = 128.0  # sRGB reaches from -108 to 99
 CELL_SIDE = 1.25
 CELLS_PER_AXIS = round(2 * AB_MAX / CELL_SIDE) + 1
 ROUNDING = 1e-3  # a cell is thought larger by this, for points that rounding puts next to it
-PIXELS_AT_ONCE = 1 << 14  # on a CPU, so that all about them stays in its cache
+PIXELS_AT_ONCE = 1 << 13  # on a CPU, so that all about them stays in its cache
 PRIOR_SUM_TOLERANCE = 1e-3
 
 
@@ -100,12 +100,22 @@ def soft_encode(ab: Tensor, neighbours: int = NEIGHBOURS, sigma: float = SIGMA) 
     Raises UnpairedError for ab that are not finite or beyond AB_MAX, for K outside 1 .. 313 and for
     a sigma that is not positive.
     """
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise UnpairedError(f"soft encoding: sigma must be positive, not {sigma}")
-    bins, squares = _nearest(ab, neighbours)
-    # Relative to the nearest one: far from all bins every exponential would vanish.
-    weights = torch.exp((squares[:, :1] - squares) / (2 * sigma**2))
-    return SoftCode(bins, weights / weights.sum(1, keepdim=True))
+    _check(ab, neighbours, sigma)
+    batch, _, height, width = ab.shape
+    ab = ab.detach().to(torch.promote_types(ab.dtype, torch.float32))
+    a, b = (plane.reshape(-1, 1) for plane in ab.unbind(1))
+    bins = torch.empty((len(a), neighbours), dtype=torch.int64, device=ab.device)
+    weights = torch.empty((len(a), neighbours), dtype=ab.dtype, device=ab.device)
+    candidates = _candidates(neighbours, str(ab.device))
+    step = PIXELS_AT_ONCE if ab.device.type == "cpu" else max(1, len(a))
+    for start in range(0, len(a), step):
+        part = slice(start, start + step)
+        bins[part], squares = _nearest(a[part], b[part], candidates, neighbours)
+        # Relative to the nearest one: far from all bins every exponential would vanish.
+        torch.exp((squares[:, :1] - squares) / (2 * sigma**2), out=weights[part])
+        weights[part] /= weights[part].sum(1, keepdim=True)
+    shape = (batch, height, width, neighbours)
+    return SoftCode(bins.view(shape).movedim(-1, 1), weights.view(shape).movedim(-1, 1))
 
 
 def hard_encode(ab: Tensor) -> Tensor:
@@ -113,39 +123,26 @@ def hard_encode(ab: Tensor) -> Tensor:
 
     Raises UnpairedError as `soft_encode` does.
     """
-    return _nearest(ab, 1)[0][:, 0]
+    return soft_encode(ab, 1).nearest
 
 
-def _nearest(ab: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
-    """Return the nearest bins and their squared distances, both B x K x H x W."""
-    _check(ab, neighbours)
-    ab = ab.detach().to(torch.promote_types(ab.dtype, torch.float32))
-    batch, _, height, width = ab.shape
-    a, b = (plane.reshape(-1) for plane in ab.unbind(1))
-    step = PIXELS_AT_ONCE if ab.device.type == "cpu" else max(1, len(a))
-    bins = torch.empty((neighbours, len(a)), dtype=torch.int64, device=ab.device)
-    squares = torch.empty((neighbours, len(a)), dtype=ab.dtype, device=ab.device)
-    lists = _candidate_lists(neighbours, str(ab.device))
-    for start in range(0, len(a), step):
-        part = slice(start, start + step)
-        _nearest_of(a[part], b[part], lists, bins[:, part], squares[:, part])
-    return tuple(
-        planes.view(neighbours, batch, height, width).transpose(0, 1) for planes in (bins, squares)
-    )
+def _nearest(
+    a: Tensor, b: Tensor, candidates: _Candidates, neighbours: int
+) -> tuple[Tensor, Tensor]:
+    """Return the nearest bins of N points, N x 1 each, and their squared distances: N x K."""
+    row, column = (((plane[:, 0] + AB_MAX) / CELL_SIDE).int() for plane in (a, b))
+    cell = row * CELLS_PER_AXIS + column
+    squares = (candidates.a.index_select(0, cell) - a).square_()
+    squares += (candidates.b.index_select(0, cell) - b).square_()
+    # Sorting a dozen values is faster than finding the K smallest of them.
+    squares, order = squares.sort(dim=1, stable=True)
+    bins = candidates.bins.index_select(0, cell).gather(1, order[:, :neighbours])
+    return bins, squares[:, :neighbours]
 
 
-def _nearest_of(a: Tensor, b: Tensor, lists: Tensor, bins: Tensor, squares: Tensor) -> None:
-    """Write the nearest of the candidates of N points into ``bins`` and ``squares``, K x N."""
-    rows, columns = (((plane + AB_MAX) / CELL_SIDE).long() for plane in (a, b))
-    candidates = lists[:, rows * CELLS_PER_AXIS + columns]
-    places = centres(a.device)[candidates]
-    distances = (places[..., 0] - a) ** 2 + (places[..., 1] - b) ** 2
-    chosen = distances.topk(len(bins), dim=0, largest=False)
-    squares.copy_(chosen.values)
-    torch.gather(candidates, 0, chosen.indices, out=bins)
-
-
-def _check(ab: Tensor, neighbours: int) -> None:
+def _check(ab: Tensor, neighbours: int, sigma: float) -> None:
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise UnpairedError(f"soft encoding: sigma must be positive, not {sigma}")
     if not 1 <= neighbours <= BINS:
         raise UnpairedError(f"soft encoding: neighbours must be 1 to {BINS}, not {neighbours}")
     if ab.numel() == 0:
@@ -158,17 +155,24 @@ def _check(ab: Tensor, neighbours: int) -> None:
         )
 
 
-@lru_cache(maxsize=16)
-def _candidate_lists(neighbours: int, device: str) -> Tensor:
-    """Return, for every cell, all bins that can be among the K nearest of a point in it.
+class _Candidates(NamedTuple):
+    """All bins that can be among the K nearest of a point in a cell, and their a and b.
 
-    M x cells, M as many as the fullest cell needs; the others are filled up with the bins that are
-    next, which changes nothing.
+    cells x M each, M as many as the fullest cell needs. The others are filled up with the bins that
+    are next, which changes nothing.
     """
+
+    bins: Tensor
+    a: Tensor
+    b: Tensor
+
+
+@lru_cache(maxsize=16)
+def _candidates(neighbours: int, device: str) -> _Candidates:
     axis = (np.arange(CELLS_PER_AXIS) + 0.5) * CELL_SIDE - AB_MAX
-    halves = CELL_SIDE / 2 + ROUNDING
+    half = CELL_SIDE / 2 + ROUNDING
     offsets = np.abs(axis[:, None, None] - CENTRES)  # cells of an axis x bins x (a, b)
-    near, far = np.maximum(offsets - halves, 0) ** 2, (offsets + halves) ** 2
+    near, far = np.maximum(offsets - half, 0) ** 2, (offsets + half) ** 2
     lists, counts = [], []
     for row in range(CELLS_PER_AXIS):
         nearest = near[row, :, 0] + near[:, :, 1]  # cells of the row x bins
@@ -177,9 +181,9 @@ def _candidate_lists(neighbours: int, device: str) -> Tensor:
         reach = np.partition(farthest, neighbours - 1, axis=1)[:, neighbours - 1, None]
         counts.append((nearest <= reach).sum(1).max())
         lists.append(np.argsort(nearest, axis=1, kind="stable"))
-    longest = max(counts)
-    together = np.stack(lists)[:, :, :longest].reshape(-1, longest)
-    return torch.from_numpy(np.ascontiguousarray(together.T)).to(device)
+    together = np.concatenate(lists)[:, : max(counts)]
+    a, b = np.moveaxis(CENTRES[together], -1, 0).copy()
+    return _Candidates(*(torch.from_numpy(array).to(device) for array in (together, a, b)))
 
 
 # ---- Decoding -----------------------------------------------------------------------------------
@@ -252,7 +256,7 @@ def smoothed_prior(
         pixels += code.nearest.numel()
     if not pixels:
         raise UnpairedError("a colour prior needs pictures: the data set holds none")
-    return total / pixels
+    return total / total.sum()
 
 
 def class_weights(prior: Tensor, uniform_share: float = 0.5) -> Tensor:
