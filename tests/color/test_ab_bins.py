@@ -9,6 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional
 
 from tests.conftest import shared_data
+from unpaired.color import ab_bins
 from unpaired.color.ab_bins import (
     BINS,
     CENTRES,
@@ -155,6 +156,15 @@ def test_the_annealed_mean_is_equation_2_5():
         assert np.allclose(decode(logits, temperature), expected, atol=1e-9)
     # Any constant may be added: logarithms of probabilities do as well.
     assert torch.allclose(decode(logits.log_softmax(1)), decode(logits))
+
+
+def test_what_is_kept_from_inference_serves_training():
+    ab_bins._centres.cache_clear()
+    with torch.inference_mode():
+        decode(torch.zeros(1, BINS, 1, 1))
+    logits = torch.randn(1, BINS, 2, 2, dtype=torch.float64, requires_grad=True)
+    decode(logits).sum().backward()
+    assert logits.grad.abs().max() > 0
 
 
 def test_temperature_goes_from_the_mode_to_the_mean():

@@ -87,7 +87,8 @@ def centres(device: torch.device | str = "cpu") -> Tensor:
 
 @lru_cache(maxsize=8)
 def _centres(device: str) -> Tensor:
-    return torch.from_numpy(CENTRES).to(device)
+    with torch.inference_mode(False):  # What is kept must also serve where gradients are needed.
+        return torch.from_numpy(CENTRES).to(device)
 
 
 # ---- Encoding -----------------------------------------------------------------------------------
@@ -183,7 +184,8 @@ def _candidates(neighbours: int, device: str) -> _Candidates:
         lists.append(np.argsort(nearest, axis=1, kind="stable"))
     together = np.concatenate(lists)[:, : max(counts)]
     a, b = np.moveaxis(CENTRES[together], -1, 0).copy()
-    return _Candidates(*(torch.from_numpy(array).to(device) for array in (together, a, b)))
+    with torch.inference_mode(False):
+        return _Candidates(*(torch.from_numpy(array).to(device) for array in (together, a, b)))
 
 
 # ---- Decoding -----------------------------------------------------------------------------------
