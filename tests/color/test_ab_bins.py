@@ -88,6 +88,15 @@ def test_soft_encoding_is_that_of_a_full_search(neighbours, sigma, reach):
     assert np.abs(dense.numpy() - dense_by_scikit_learn(ab, neighbours, sigma)).max() < 1e-5
 
 
+def test_many_pixels_are_encoded_part_by_part(monkeypatch):
+    ab = random_ab()
+    whole = soft_encode(ab, 5)
+    monkeypatch.setattr(ab_bins, "PIXELS_AT_ONCE", 100)
+    parts = soft_encode(ab, 5)
+    assert torch.equal(parts.bins, whole.bins)
+    assert torch.equal(parts.weights, whole.weights)
+
+
 def test_all_neighbours_can_be_asked_for():
     code = soft_encode(random_ab(3, 2), BINS, 50.0)
     expected = dense_by_scikit_learn(random_ab(3, 2), BINS, 50.0)

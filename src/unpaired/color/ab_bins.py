@@ -61,7 +61,7 @@ AB_MAX = 128.0  # sRGB reaches from -108 to 99
 CELL_SIDE = 1.25
 CELLS_PER_AXIS = round(2 * AB_MAX / CELL_SIDE) + 1
 ROUNDING = 1e-3  # a cell is thought larger by this, for points that rounding puts next to it
-PIXELS_AT_ONCE = 1 << 13  # on a CPU, so that all about them stays in its cache
+PIXELS_AT_ONCE = 1 << 17  # bounds memory; less would make threads wait for each other often
 PRIOR_SUM_TOLERANCE = 1e-3
 
 
@@ -108,9 +108,8 @@ def soft_encode(ab: Tensor, neighbours: int = NEIGHBOURS, sigma: float = SIGMA) 
     bins = torch.empty((len(a), neighbours), dtype=torch.int64, device=ab.device)
     weights = torch.empty((len(a), neighbours), dtype=ab.dtype, device=ab.device)
     candidates = _candidates(neighbours, str(ab.device))
-    step = PIXELS_AT_ONCE if ab.device.type == "cpu" else max(1, len(a))
-    for start in range(0, len(a), step):
-        part = slice(start, start + step)
+    for start in range(0, len(a), PIXELS_AT_ONCE):
+        part = slice(start, start + PIXELS_AT_ONCE)
         bins[part], squares = _nearest(a[part], b[part], candidates, neighbours)
         # Relative to the nearest one: far from all bins every exponential would vanish.
         torch.exp((squares[:, :1] - squares) / (2 * sigma**2), out=weights[part])
