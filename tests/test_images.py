@@ -20,6 +20,7 @@ from unpaired import images
 from unpaired.errors import UnpairedError
 from unpaired.images import (
     find_pictures,
+    in_rgb,
     read_all,
     read_picture,
     read_rgb8,
@@ -830,3 +831,75 @@ def test_an_unreadable_folder(tmp_path, monkeypatch):
         folder.chmod(0)
     message = message_of(find_pictures, [folder])
     assert f"cannot read {folder}: permission denied" in message
+
+
+# ---- Gray pictures written as RGB
+
+
+def as_rgb(source, folder):
+    """Read a picture and write it as RGB; return the path."""
+    target = folder / "rgb" / source.name
+    write_picture(in_rgb(read_picture(source)), target)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp"])
+def test_gray_is_repeated_and_rgb_left_alone(tmp_path, kind):
+    for channels in (1, 3):
+        path = tmp_path / f"{channels}.{kind}"
+        Image.fromarray(photo(np.uint8, channels).squeeze()).save(path)
+        before, after = read_picture(path), read_picture(as_rgb(path, tmp_path))
+        assert after.pixels.shape[-1] == 3
+        # JPEG loses a little whenever it is written.
+        assert np.abs(after.pixels - before.pixels).max() <= (0.05 if kind == "jpg" else 0)
+    assert in_rgb(before) is before
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_gray_with_alpha_keeps_it(tmp_path, dtype):
+    array = photo(dtype, 2)
+    write_png(tmp_path / "a.png", array)
+    tifffile.imwrite(
+        tmp_path / "b.tif", array, photometric="minisblack", extrasamples=["unassalpha"]
+    )
+    planes = np.moveaxis(array, -1, 0)
+    options = {"planarconfig": "separate", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "c.tif", planes, photometric="minisblack", **options)
+    for name in ("a.png", "b.tif", "c.tif"):
+        after = read_picture(as_rgb(tmp_path / name, tmp_path))
+        assert after.dtype == dtype
+        assert np.array_equal(after.alpha[0], array[..., 1])
+        assert np.array_equal(after.pixels, read_picture(tmp_path / name).pixels.repeat(3, -1))
+
+
+def test_texts_stay_and_a_gray_profile_goes(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "a cat")
+    texts.add_text("Author", "nobody", zip=True)
+    options = {"icc_profile": profile, "pnginfo": texts, "dpi": (300, 300)}
+    Image.fromarray(photo(np.uint8, 1)[..., 0]).save(tmp_path / "a.png", **options)
+    with Image.open(as_rgb(tmp_path / "a.png", tmp_path)) as image:
+        assert (image.mode, image.text) == ("RGB", {"Title": "a cat", "Author": "nobody"})
+        assert "icc_profile" not in image.info
+
+
+def test_a_stack_of_inverted_gray_pages(tmp_path):
+    pages = np.stack([photo(np.uint16, 1)[..., 0], photo(np.uint16, 1)[::-1, :, 0]])
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, pages, photometric="miniswhite", imagej=False, metadata={"axes": "ZYX"})
+    written = as_rgb(path, tmp_path)
+    expected = (65535 - pages.astype(int))[..., None].repeat(3, -1)
+    assert np.array_equal(tifffile.imread(written), expected)
+    with tifffile.TiffFile(written) as tiff:
+        assert len(tiff.pages) == 2
+        assert tiff.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
+        assert not tiff.pages[0].description
+
+
+def test_an_imagej_stack_is_no_imagej_stack_in_rgb(tmp_path):
+    pages = np.stack([photo(np.uint8, 1)[..., 0]] * 3)
+    tifffile.imwrite(tmp_path / "a.tif", pages, imagej=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(as_rgb(tmp_path / "a.tif", tmp_path)) as tiff:
+        assert not tiff.is_imagej
+        assert [page.shape for page in tiff.pages] == [(*PHOTO.shape[:2], 3)] * 3

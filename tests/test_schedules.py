@@ -28,6 +28,8 @@ from unpaired.schedules import SCHEDULES
         ("halve_midway", 0.499, 1.0),
         ("halve_midway", 0.5, 0.5),
         ("halve_midway", 0.99, 0.5),
+        ("tenth_midway", 0.499, 1.0),
+        ("tenth_midway", 0.5, 0.1),
         ("warmup_cosine", 0.025, 0.5),
         ("warmup_cosine", 0.05, 1.0),
         ("warmup_cosine", 1.0, 0.0),

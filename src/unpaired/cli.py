@@ -97,6 +97,27 @@ def compare(
 
 
 @app.command()
+def colorize(
+    pictures: Annotated[list[Path], typer.Argument(help="Gray pictures, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to, under the same names.")],
+    model: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="A trained colorizer (.safetensors)."),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="0: the likeliest colour; 1: the mean, paler; between: between.")
+    ] = 0.38,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+) -> None:
+    """Give gray pictures colours; their lightness stays as it is."""
+    from unpaired.colorize import Options, colorize
+
+    written = colorize(pictures, output, Options(model, temperature, device, precision))
+    print(f"{len(written)} pictures written to {output}")
+
+
+@app.command()
 def status(
     config: Annotated[
         list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")

@@ -59,7 +59,7 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options) -> list[Path
     Raises UnpairedError, before anything is written, for unreadable pictures, for two pictures of
     one name, and if an output would replace an input.
     """
-    targets = _targets(inputs, Path(output))
+    targets = targets_of(inputs, Path(output))
     _check(options)
     groups = _group_by_channels(list(targets))
     written = []
@@ -73,8 +73,11 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options) -> list[Path
     return written
 
 
-def _targets(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Map every picture to where it goes; files of a folder keep their place below it."""
+def targets_of(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Map every picture to where it goes; files of a folder keep their place below it.
+
+    Raises UnpairedError if two pictures would meet, or one would be its own output.
+    """
     targets: dict[Path, Path] = {}
     for given in map(Path, inputs):
         for path in find_pictures([given]):

@@ -129,6 +129,26 @@ def write_picture(picture: Picture, path: str | os.PathLike) -> None:
         _FORMATS[picture.format].write(part, _to_samples(picture), picture.carried)
 
 
+def in_rgb(picture: Picture) -> Picture:
+    """Return a picture that has three channels and is written as RGB; RGB comes back as it is.
+
+    Gray is repeated. What a gray file says that is wrong of an RGB one is left out: its colour
+    profile, and descriptions that count its dimensions. Where 0 means white it becomes black.
+    """
+    if not picture.is_gray:
+        return picture
+    pixels, carried = picture.pixels, picture.carried
+    if picture.format == "PNG":
+        carried = b"".join(chunk for chunk in _split_chunks(carried) if chunk[4:8] != b"iCCP")
+    elif picture.format == "TIFF":
+        if carried.options["photometric"] == tifffile.PHOTOMETRIC.MINISWHITE:
+            pixels = 1 - pixels
+        carried = carried.of_rgb()
+    else:
+        carried = {key: value for key, value in carried.items() if key != "icc_profile"}
+    return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried)
+
+
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
     """Read an ordinary picture for training: H x W x 3, uint8, values 0 to 255.
 
@@ -385,6 +405,14 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         start += len(chunk)
 
 
+def _split_chunks(chunks: bytes) -> Iterator[bytes]:
+    """Yield every one of whole chunks, one after the other."""
+    while chunks:
+        end = struct.unpack_from(">I", chunks)[0] + 12
+        yield chunks[:end]
+        chunks = chunks[end:]
+
+
 def _write_png(path: Path, samples: np.ndarray, carried: bytes) -> None:
     page = samples[0, ..., 0] if samples.shape[-1] == 1 else samples[0]
     data = imagecodecs.png_encode(np.ascontiguousarray(page))
@@ -444,6 +472,7 @@ _TIFF_CARRIED = (
     34736, 34737, 42112, 42113, 50838, 50839, 51123,
 )  # fmt: skip
 _DESCRIPTION = 270
+_GRAY_ONLY = (_DESCRIPTION, 34675, 50838, 50839)  # the second is the colour profile
 _TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
@@ -465,6 +494,12 @@ class _TiffLayout(NamedTuple):
     byteorder: str
     is_bigtiff: bool
     tags: list[list[tuple]]
+
+    def of_rgb(self) -> _TiffLayout:
+        """Return the same for RGB samples in place of gray ones."""
+        options = {"photometric": tifffile.PHOTOMETRIC.RGB, "planarconfig": "contig"}
+        tags = [[tag for tag in page if tag[0] not in _GRAY_ONLY] for page in self.tags]
+        return self._replace(options=self.options | options, tags=tags)
 
 
 def _read_tiff(path: Path) -> _Decoded:

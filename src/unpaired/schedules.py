@@ -43,6 +43,11 @@ def halve_midway(fraction: float) -> float:
     return 1.0 if fraction < 0.5 else 0.5
 
 
+def tenth_midway(fraction: float) -> float:
+    """Zhang 2018, chapter 2: 450,000 iterations, a tenth after 225,000 (the authors' solver)."""
+    return 1.0 if fraction < 0.5 else 0.1
+
+
 def warmup_cosine(fraction: float) -> float:
     """For short runs: linear warm-up over the first 5 %, then cosine to zero."""
     if fraction < 0.05:
@@ -56,5 +61,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine_ramps": cosine_ramps,
     "constant": constant,
     "halve_midway": halve_midway,
+    "tenth_midway": tenth_midway,
     "warmup_cosine": warmup_cosine,
 }

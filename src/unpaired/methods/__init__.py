@@ -35,7 +35,12 @@ DEGRADATIONS = {
     "lud_vae_public": "unpaired.methods.lud_vae_public:PublicLUDVAE",
 }
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS
+# Methods that give gray pictures colours.
+COLORIZERS = {
+    "colorization": "unpaired.methods.colorization:Colorization",
+}
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS
 
 
 def module_of(name: str) -> str:

@@ -1,0 +1,259 @@
+"""Automatic colorization (Zhang 2018, chapter 2): a distribution over 313 colours for every pixel.
+
+And what it is compared with in Table 2.1: regression, gray, and the colours of another picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unpaired.color.ab_bins import (
+    BINS,
+    NEIGHBOURS,
+    SIGMA,
+    TEMPERATURE,
+    class_weights,
+    decode,
+    soft_cross_entropy,
+    soft_encode,
+)
+from unpaired.color.lab import rgb_to_lab
+from unpaired.errors import UnpairedError, check_choice
+from unpaired.methods.base import Method, Phase, TrainingState
+from unpaired.networks.colorization import ColorizationNet
+from unpaired.randomness import numpy_generator
+from unpaired.schedules import SCHEDULES
+
+LOSSES = ("classification", "regression")
+GRAY_MAX = 5.0  # A picture whose a and b all lie within +- this teaches nothing about colour.
+AB_SCALE = 110.0  # What 1.0 of the regression's output means.
+
+
+class Colorizer(Protocol):
+    """A product: gives lightness its colours."""
+
+    def colorize(self, lightness: Tensor, *key: object) -> Tensor:
+        """Return ab, B x 2 x H x W, for lightness B x 1 x H x W in [0, 100].
+
+        key: names the picture, for colorizers that draw at random.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorizationConfig:
+    """Settings of the colorizer; the defaults are those of the authors' Caffe files.
+
+    loss: "classification" or "regression". uniform_share: lambda of the class rebalancing; 0.5 is
+    the row "full", 1 (none) the row "class". neighbours, sigma: of the soft targets. temperature:
+    of the annealed mean. width: channels of the first block. weight_decay: as L2 in the gradient.
+    picture_px: shorter side of the pictures that the training patches are cut from, at which the
+    network expects to see others too.
+    """
+
+    loss: str = "classification"
+    uniform_share: float = 0.5
+    neighbours: int = NEIGHBOURS
+    sigma: float = SIGMA
+    temperature: float = TEMPERATURE
+    width: int = 64
+    images_seen: int = 18_000_000  # 450,000 iterations
+    batch_size: int = 40
+    patch_px: int = 176
+    picture_px: int = 256
+    learning_rate: float = 3e-5
+    schedule: str = "tenth_midway"
+    beta2: float = 0.99
+    weight_decay: float = 1e-3
+
+
+class Colorization(Method):
+    """Cross-entropy with the soft-encoded colours, or squared error, at a quarter of the size.
+
+    Targets are every fourth pixel, not means. In training every picture is mirrored or not, and one
+    without colour (GRAY_MAX) has weight 0, whatever the loss. The normalizer of the authors' loss
+    is not published; here it is the mean over all pixels of the batch, in ab units for regression
+    (Equation 2.1). Rebalanced training needs a colour prior first, see `set_prior`. The thesis's
+    k-means initialization is not done.
+    """
+
+    Config: ClassVar[type] = ColorizationConfig
+    sees: ClassVar[tuple[str, ...]] = ("image",)
+
+    def __init__(self, config: ColorizationConfig) -> None:
+        super().__init__(config)
+        check_choice("colorization", "loss", config.loss, LOSSES)
+        if not 0 <= config.uniform_share <= 1:
+            raise UnpairedError(
+                f"colorization: uniform_share must be between 0 and 1, not {config.uniform_share}"
+            )
+        self.network = ColorizationNet(self._outputs, width=config.width)
+        # Zeros until the prior is known: nothing could be learned with them unnoticed.
+        start = 0.0 if self.needs_prior else 1.0
+        self.register_buffer("class_weights", torch.full((BINS,), start))
+
+    @property
+    def _outputs(self) -> int:
+        return BINS if self.config.loss == "classification" else 2
+
+    @property
+    def multiple_px(self) -> int:
+        """Sides of training patches are multiples of this; `colorize` takes any size."""
+        return self.network.multiple_px
+
+    @property
+    def needs_prior(self) -> bool:
+        """Whether `set_prior` must be called before training."""
+        return self.config.loss == "classification" and self.config.uniform_share < 1
+
+    def set_prior(self, prior: Tensor) -> None:
+        """Rebalance the loss for a smoothed colour prior, 313 probabilities (Equation 2.4).
+
+        Raises UnpairedError for a bad prior, and for one with empty bins if uniform_share is 0.
+        """
+        weights = class_weights(prior, self.config.uniform_share)
+        if not weights.isfinite().all():
+            empty = int(weights.isinf().sum())
+            raise UnpairedError(
+                f"colorization: {empty} colours are empty in the prior and would get infinite "
+                "weight; set uniform_share above 0"
+            )
+        self.class_weights.copy_(weights)
+
+    def initialize_from(self, other: Method) -> None:
+        """Start from another colorizer's weights, all but the head: the row "L2, ft" of Table 2.1.
+
+        Raises UnpairedError if ``other`` is no colorizer of the same width.
+        """
+        if not isinstance(other, Colorization) or other.config.width != self.config.width:
+            raise UnpairedError(
+                f"colorization: can start only from a colorizer of width {self.config.width}; "
+                f"{type(other).__name__} given, width {getattr(other.config, 'width', 'none')}"
+            )
+        self.network.body.load_state_dict(other.network.body.state_dict())
+
+    def phases(self) -> list[Phase]:
+        config = self.config
+        check_choice("colorization", "schedule", config.schedule, SCHEDULES)
+        if self.needs_prior and not self.class_weights.any():
+            raise UnpairedError(
+                "colorization: rebalanced training needs the colour prior of its data set; give it "
+                "one, or set uniform_share to 1"
+            )
+        optimizer = torch.optim.Adam(
+            self.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        return [Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])]
+
+    def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
+        """``batch["image"]``: sRGB in [0, 1], B x 3 x P x P, P a multiple of ``multiple_px``."""
+        generators = state.generators(batch["sample"], "mirror")
+        lab = rgb_to_lab(mirror_at_random(generators, batch["image"]))
+        stride = self.network.output_stride_px
+        ab = lab[:, 1:, ::stride, ::stride]
+        weights = is_coloured(ab).to(ab.dtype)[:, None, None]
+        output = self.network(lab[:, :1])
+        if self.config.loss == "regression":
+            errors = (AB_SCALE * output - ab).square().sum(1) / 2
+        else:
+            code = soft_encode(ab, self.config.neighbours, self.config.sigma)
+            errors = soft_cross_entropy(output, code)
+            weights = weights * self.class_weights[code.nearest]
+        return {"loss": (weights * errors).mean(), "unweighted": errors.detach().mean()}
+
+    def colorize(self, lightness: Tensor, *key: object, temperature: float | None = None) -> Tensor:
+        """Return ab, B x 2 x H x W, for lightness B x 1 x H x W in [0, 100], any H and W.
+
+        The colours are those of the H/4 map, enlarged bilinearly as the authors' demo does.
+        temperature: of the annealed mean, that of the settings if None; no meaning in regression.
+        """
+        height, width = lightness.shape[-2:]
+        with torch.inference_mode():
+            output = self.network(self._padded(lightness))
+            if self.config.loss == "regression":
+                ab = AB_SCALE * output
+            else:
+                ab = decode(output, self.config.temperature if temperature is None else temperature)
+            scale = self.network.output_stride_px
+            ab = functional.interpolate(ab, scale_factor=scale, mode="bilinear")
+            return ab[..., :height, :width]
+
+    def distribution(self, lightness: Tensor) -> Tensor:
+        """Return the probability of every bin: B x 313 x H/4 x W/4, sides rounded up.
+
+        Raises UnpairedError for a regression, which has none.
+        """
+        if self.config.loss == "regression":
+            raise UnpairedError("colorization: a regression predicts no distribution of colours")
+        scale = self.network.output_stride_px
+        rows, columns = (math.ceil(side / scale) for side in lightness.shape[-2:])
+        with torch.inference_mode():
+            logits = self.network(self._padded(lightness))
+            return torch.softmax(logits[..., :rows, :columns], dim=1)
+
+    def _padded(self, lightness: Tensor) -> Tensor:
+        """Extend at the bottom and on the right to a multiple of 8, by the edge's own values."""
+        bottom, right = (-side % self.multiple_px for side in lightness.shape[-2:])
+        return functional.pad(lightness, (0, right, 0, bottom), mode="replicate")
+
+
+class Gray:
+    """No colours at all."""
+
+    def colorize(self, lightness: Tensor, *key: object) -> Tensor:
+        """Return zeros, B x 2 x H x W."""
+        return torch.zeros_like(lightness).expand(-1, 2, -1, -1)
+
+
+class RandomColours:
+    """The colours of one training picture, drawn at random for every picture.
+
+    pictures: training pictures, H x W x 3 uint8 each. seed, and the key given to `colorize`, decide
+    which is taken, stretched to the picture's size: the thesis does not say how sizes are met.
+    """
+
+    def __init__(self, pictures: Sequence, seed: int) -> None:
+        if not len(pictures):
+            raise UnpairedError("random colours are those of training pictures; there are none")
+        self.pictures, self.seed = pictures, seed
+
+    def colorize(self, lightness: Tensor, *key: object) -> Tensor:
+        """Return ab, B x 2 x H x W, for lightness B x 1 x H x W."""
+        drawn = []
+        for number in range(len(lightness)):
+            rng = numpy_generator(self.seed, "random colours", *key, number)
+            picture = self.pictures[int(rng.integers(len(self.pictures)))]
+            rgb = torch.as_tensor(picture, device=lightness.device).permute(2, 0, 1)[None] / 255
+            ab = rgb_to_lab(rgb)[:, 1:]
+            size = tuple(lightness.shape[-2:])
+            if ab.shape[-2:] != size:
+                ab = functional.interpolate(ab, size=size, mode="bilinear", antialias=True)
+            drawn.append(ab)
+        return torch.cat(drawn)
+
+
+def is_coloured(ab: Tensor) -> Tensor:
+    """Tell which pictures of B x 2 x H x W have any |a| or |b| above GRAY_MAX: B, bool."""
+    return (ab.abs() > GRAY_MAX).flatten(1).any(1)
+
+
+def mirror_at_random(generators: list[torch.Generator], images: Tensor) -> Tensor:
+    """Mirror every image of B x C x H x W left to right, or not; one generator per image."""
+    drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
+    return torch.stack(
+        [
+            image.flip(-1) if mirrored else image
+            for image, mirrored in zip(images, drawn, strict=True)
+        ]
+    )

@@ -1,0 +1,222 @@
+"""The command for a person with gray pictures: run for real, with a model that knows one colour."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageCms
+from skimage.color import rgb2gray, rgb2lab
+from typer.testing import CliRunner
+
+from tests.conftest import shared_data
+from unpaired.cli import app
+from unpaired.color.ab_bins import CENTRES, hard_encode
+from unpaired.colorize import Options, colorize
+from unpaired.errors import UnpairedError
+from unpaired.images import read_picture
+from unpaired.methods import create
+from unpaired.weights import save_model
+
+# Most colours of this chroma are out of the sRGB gamut at most lightnesses.
+VIVID, OTHER = (70, -60), (-60, 60)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A network that is fairly sure of one colour, and thinks of another."""
+    torch.manual_seed(0)
+    method = create("colorization", width=2, uniform_share=1.0, picture_px=64)
+    method.network.head.weight.data.mul_(0.1)
+    for colour, bias in ((VIVID, 20.0), (OTHER, 19.5)):
+        (number,) = hard_encode(
+            torch.tensor(colour, dtype=torch.float32).view(1, 2, 1, 1)
+        ).flatten()
+        method.network.head.bias.data[number] = bias
+    path = tmp_path_factory.mktemp("model") / "colours.safetensors"
+    save_model(path, "colorization", method)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gray(photographs) -> np.ndarray:
+    """A gray photograph with black and white in it: H x W, uint8."""
+    picture = (rgb2gray(photographs[1][:150, :190]) * 255).round().astype(np.uint8)
+    picture[:10], picture[-10:] = 0, 255
+    return picture
+
+
+def lightness_of(path) -> np.ndarray:
+    pixels = read_picture(path).pixels[0].astype(float)
+    return rgb2lab(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))[..., 0]
+
+
+def test_lightness_depth_size_alpha_and_names_are_kept(tmp_path, gray, model):
+    source = tmp_path / "in" / "sub folder ü"
+    source.mkdir(parents=True)
+    alpha = np.random.default_rng(0).integers(0, 256, gray.shape, np.uint8)
+    deep = gray.astype(np.uint16) * 257 // 2 + 77
+    files = {
+        "plain.png": imagecodecs.png_encode(gray),
+        "alpha.png": imagecodecs.png_encode(np.stack([gray, alpha], -1)),
+        "deep.png": imagecodecs.png_encode(deep),
+        "odd.png": imagecodecs.png_encode(gray[:13, :5]),
+        "one.png": imagecodecs.png_encode(gray[60:61, :1]),
+        "constant.png": imagecodecs.png_encode(np.full((40, 70), 128, np.uint8)),
+    }
+    for name, data in files.items():
+        (source / name).write_bytes(data)
+    tifffile.imwrite(source / "stack.tiff", np.stack([gray, gray[::-1]]), photometric="minisblack")
+    tifffile.imwrite(source / "float.tif", (gray / 255).astype(np.float32))
+    Image.fromarray(gray).convert("P").save(source / "palette.png")
+    output = tmp_path / "out"
+    written = colorize([tmp_path / "in"], output, Options(model, precision="fp32"))
+    names = {*files, "stack.tiff", "float.tif", "palette.png"}
+    assert {path.relative_to(output).as_posix() for path in written} == {
+        f"sub folder ü/{name}" for name in names
+    }
+    for path in written:
+        before, after = read_picture(source / path.name), read_picture(path)
+        assert after.dtype == before.dtype
+        assert after.pixels.shape == (*before.pixels.shape[:3], 3)
+        assert np.abs(lightness_of(path) - lightness_of(source / path.name)).max() < 0.5
+        assert (after.alpha is None) == (before.alpha is None)
+        if before.alpha is not None:
+            assert np.array_equal(after.alpha, before.alpha)
+        lab = rgb2lab(after.pixels[0].astype(float))
+        middle = np.abs(lab[..., 0] - 50) < 20
+        assert np.hypot(*np.moveaxis(lab[middle][:, 1:], -1, 0)).min(initial=99) > 20
+
+
+def test_chroma_is_lost_along_its_hue_and_only_where_it_must(tmp_path, gray, model):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
+    (path,) = colorize([tmp_path / "a.png"], tmp_path / "out", Options(model, temperature=0.0))
+    lab = rgb2lab(read_picture(path).pixels[0].astype(float))
+    middle = (lab[..., 0] > 35) & (lab[..., 0] < 65)
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[middle]
+    assert np.abs(hue - np.degrees(np.arctan2(VIVID[1], VIVID[0]))).max() < 2
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    assert chroma[middle].max() == pytest.approx(np.hypot(*VIVID), abs=2)
+    assert chroma[middle].max() > chroma[lab[..., 0] > 85].max() + 30
+
+
+def test_temperature_blends_the_two_colours(tmp_path, gray, model):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(np.full((64, 64), 119, np.uint8)))
+    a = {}
+    for temperature in (0.0, 0.38, 1.0, 3.0):
+        output = tmp_path / f"out {temperature}"
+        options = Options(model, temperature=temperature, precision="fp32")
+        (path,) = colorize([tmp_path / "a.png"], output, options)
+        a[temperature] = rgb2lab(read_picture(path).pixels[0].astype(float))[..., 1].mean()
+    assert a[0.0] > a[0.38] > a[1.0] > a[3.0]
+
+
+def test_a_large_picture_is_colorized_as_its_small_copy(tmp_path, model):
+    """The network sees pictures at the size it knows, whatever theirs."""
+    rng = np.random.default_rng(0)
+    small = np.kron(rng.integers(60, 200, (8, 12)), np.ones((8, 8))).astype(np.uint8)
+    for name, picture in (("small", small), ("large", np.kron(small, np.ones((5, 5), np.uint8)))):
+        (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(picture))
+    paths = [tmp_path / "small.png", tmp_path / "large.png"]
+    written = colorize(paths, tmp_path / "out", Options(model, precision="fp32"))
+    small, large = (rgb2lab(read_picture(path).pixels[0].astype(float)) for path in written)
+    assert large.shape == (320, 480, 3)
+    assert np.abs(large[2::5, 2::5] - small)[..., 1:].mean() < 3
+
+
+def test_colours_given_are_taken_as_gray_and_said_once(tmp_path, photographs, model, capsys):
+    for name in ("a", "b"):
+        rgb = (photographs[0][:40, :50] * 255).astype(np.uint8)
+        (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(rgb))
+    (tmp_path / "c.png").write_bytes(imagecodecs.png_encode(np.repeat(rgb[..., :1], 3, -1)))
+    written = colorize([tmp_path], tmp_path / "out", Options(model))
+    said = capsys.readouterr().out
+    assert said.count("have colours") == 1
+    assert "2 of 3 pictures have colours" in said
+    for path in written:
+        assert np.abs(lightness_of(path) - lightness_of(tmp_path / path.name)).max() < 0.5
+
+
+def test_gray_alone_is_not_called_coloured(tmp_path, gray, model, capsys):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
+    colorize([tmp_path], tmp_path / "out", Options(model))
+    assert "have colours" not in capsys.readouterr().out
+
+
+def test_what_only_gray_files_may_say_is_left_out(tmp_path, gray, model):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(gray).save(tmp_path / "a.png", icc_profile=profile, dpi=(300, 300))
+    Image.fromarray(gray).save(tmp_path / "b.jpg", icc_profile=profile, quality=95)
+    inverted = tmp_path / "c.tif"
+    tifffile.imwrite(inverted, 255 - gray, photometric="miniswhite", description="axes YX")
+    Image.fromarray(gray).save(tmp_path / "same.png")
+    written = colorize([tmp_path], tmp_path / "out", Options(model))
+    png, jpeg, tiff, same = (path for path in written)
+    for path in (png, jpeg):
+        with Image.open(path) as image:
+            assert image.mode == "RGB"
+            assert "icc_profile" not in image.info
+    with Image.open(png) as image:
+        assert image.info["dpi"][0] == pytest.approx(300, abs=0.1)
+    with tifffile.TiffFile(tiff) as file:
+        assert file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
+        assert file.pages[0].description == ""
+    assert np.array_equal(read_picture(tiff).pixels, read_picture(same).pixels)
+
+
+def test_nothing_is_overwritten(tmp_path, gray, model):
+    data = imagecodecs.png_encode(gray[:20, :20])
+    (tmp_path / "a.png").write_bytes(data)
+    (tmp_path / "b.png").write_bytes(data)
+    colorize([tmp_path / "a.png"], tmp_path / "out", Options(model))
+    before = (tmp_path / "out" / "a.png").read_bytes()
+    with pytest.raises(UnpairedError, match=r"a\.png: there already; choose another --output"):
+        colorize([tmp_path / "b.png", tmp_path / "a.png"], tmp_path / "out", Options(model))
+    assert (tmp_path / "out" / "a.png").read_bytes() == before
+    assert not (tmp_path / "out" / "b.png").exists()
+    with pytest.raises(UnpairedError, match="is an input"):
+        colorize([tmp_path / "a.png"], tmp_path, Options(model))
+
+
+def test_what_cannot_be_done_is_one_line_before_anything_is_written(tmp_path, gray, model):
+    good, cmyk, counts = (tmp_path / name for name in ("a.png", "cmyk.jpg", "counts.tif"))
+    good.write_bytes(imagecodecs.png_encode(gray[:20, :20]))
+    Image.fromarray(gray).convert("CMYK").save(cmyk)
+    tifffile.imwrite(counts, gray.astype(np.float32))
+    denoiser = tmp_path / "n2c.safetensors"
+    save_model(denoiser, "n2c", create("n2c", width=4))
+    cases = [
+        ([good, cmyk], Options(model), "CMYK colours"),
+        ([good, counts], Options(model), "values from 0 to 255"),
+        ([good], Options(model, temperature=-0.5), "temperature"),
+        ([good], Options(None), "--model"),
+        ([good], Options(denoiser), "a model of 'n2c'"),
+        ([good], Options(tmp_path / "none.safetensors"), "no such model"),
+        ([tmp_path / "none.png"], Options(model), "no such file"),
+    ]
+    for paths, options, what in cases:
+        with pytest.raises(UnpairedError, match=what) as caught:
+            colorize(paths, tmp_path / "out", options)
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_command(tmp_path, gray, model):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
+    arguments = ["colorize", str(tmp_path / "a.png"), "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, "--model", str(model), "--temperature", "0.5"])
+    assert result.exit_code == 0, result.output
+    assert "1 pictures written" in result.output
+    assert (tmp_path / "out" / "a.png").is_file()
+    assert [70, -60] in CENTRES.tolist()
+
+
+@pytest.mark.slow
+def test_kodak_turned_gray_keeps_its_lightness(tmp_path, model):
+    for path in sorted(shared_data("kodak").glob("*.png"))[:4]:
+        rgb = np.asarray(Image.open(path).convert("L"))
+        (tmp_path / path.name).write_bytes(imagecodecs.png_encode(rgb))
+    for path in colorize([tmp_path], tmp_path / "out", Options(model)):
+        assert np.abs(lightness_of(path) - lightness_of(tmp_path / path.name)).max() < 0.5
