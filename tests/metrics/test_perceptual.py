@@ -100,7 +100,7 @@ def test_without_weights_a_layer_is_twice_one_minus_the_cosine():
     torch.manual_seed(1)
     metric = LPIPS(build("alex", 0.25), learned=False)
     first, second = patches(1)
-    prepared = [metric._prepared(picture) for picture in (first, second)]
+    prepared = [metric.standardized(picture) for picture in (first, second)]
     features = zip(*map(metric.network, prepared), strict=True)
     expected = [2 * (1 - torch.cosine_similarity(a, b, dim=1)).mean() for a, b in features]
     found = metric.by_layer(first, second)
@@ -163,7 +163,7 @@ def test_gradients_are_finite_at_identical_pictures_and_zero_features(net):
         before_relu.bias.fill_(-0.5)
     flat = torch.full((1, 3, 64, 64), 0.45)
     flat[..., :16, :16] = torch.rand(3, 16, 16)
-    features = metric.network(metric._prepared(flat))[0]
+    features = metric.network(metric.standardized(flat))[0]
     assert (features.sum(dim=1) == 0).any()
     assert (features.sum(dim=1) > 0).any()
     for other in (flat, torch.rand(1, 3, 64, 64)):

@@ -35,7 +35,12 @@ DEGRADATIONS = {
     "lud_vae_public": "unpaired.methods.lud_vae_public:PublicLUDVAE",
 }
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS
+# Methods that learn a distance between pictures from judgments.
+METRICS = {
+    "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
+}
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | METRICS
 
 
 def module_of(name: str) -> str:

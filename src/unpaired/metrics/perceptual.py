@@ -76,11 +76,18 @@ class LPIPS(nn.Module):
 
     def distances(self, reference: Tensor, *others: Tensor) -> list[Tensor]:
         """Return the distances, N, of a reference to several pictures; its features are shared."""
+        for other in others:
+            check_pictures(reference, other)
+        return self.distances_unchecked(reference, *others)
+
+    def distances_unchecked(self, reference: Tensor, *others: Tensor) -> list[Tensor]:
+        """Return `distances`; for training, where looking at the range would make a GPU wait."""
         maps = self._layer_maps(reference, others)
         return [sum(layer.mean(dim=(1, 2)) for layer in layers) for layers in maps]
 
     def spatial(self, first: Tensor, second: Tensor) -> Tensor:
         """Return maps of distances, N x H x W: layers enlarged bilinearly and summed."""
+        check_pictures(first, second)
         (layers,) = self._layer_maps(first, (second,))
         size = first.shape[-2:]
         return sum(
@@ -89,6 +96,7 @@ class LPIPS(nn.Module):
 
     def by_layer(self, first: Tensor, second: Tensor) -> dict[str, Tensor]:
         """Return every layer's share, N, of the distances."""
+        check_pictures(first, second)
         (layers,) = self._layer_maps(first, (second,))
         names = [layer.name for layer in self.network.layers]
         return dict(zip(names, [layer.mean(dim=(1, 2)) for layer in layers], strict=True))
@@ -120,9 +128,7 @@ class LPIPS(nn.Module):
 
     def _layer_maps(self, reference: Tensor, others: tuple[Tensor, ...]) -> list[list[Tensor]]:
         """Return, per other picture, the weighted squared differences N x H' x W' of each layer."""
-        for other in others:
-            check_pictures(reference, other)
-        pictures = self._prepared(torch.cat([reference, *others]))
+        pictures = self.standardized(torch.cat([reference, *others]))
         features = self.network(pictures)
         maps: list[list[Tensor]] = [[] for _ in others]
         # The comparison stays in fp32: small distances are differences of nearly equal numbers.
@@ -133,7 +139,8 @@ class LPIPS(nn.Module):
                     found.append(self._weighted((anchor - other).square(), layer.name))
         return maps
 
-    def _prepared(self, pictures: Tensor) -> Tensor:
+    def standardized(self, pictures: Tensor) -> Tensor:
+        """Return what the network is given for pictures, N x C x H x W, in [0, 1]."""
         if pictures.shape[1] == 1:
             pictures = pictures.expand(-1, 3, -1, -1)
         pictures = 2 * pictures - 1
