@@ -78,7 +78,8 @@ def test_filters_are_centroids_of_whitened_patches():
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     expected = centres / (values[:5] / size) @ right[:5]
     cosines = (
-        filters @ expected.T
+        filters
+        @ expected.T
         / np.linalg.norm(filters, axis=1)[:, None]
         / np.linalg.norm(expected, axis=1)
     )

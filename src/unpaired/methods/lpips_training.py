@@ -109,6 +109,7 @@ class LPIPSTraining(Method):
         self.metric.network.requires_grad_(self._trains_network)
         if config.form != "unweighted":
             self.rank = RankNetwork(config.rank_width)
+        self.train()
 
     @property
     def _trains_network(self) -> bool:
@@ -176,7 +177,7 @@ class LPIPSTraining(Method):
 def five_flat_five_falling_epochs(fraction: float) -> float:
     """Return the factor on the learning rate: five epochs of 1, five falling linearly to 0.
 
-    The authors lower it behind an epoch's end, so the sixth still has 1 and the last 0.2.
+    The authors lower it at the end of epochs six to ten: the sixth has 1 as well, the last 0.2.
     """
     epoch = min(int(fraction * EPOCHS + 1e-9), EPOCHS - 1)
     return 1.0 - max(0, epoch - 5) / 5
