@@ -71,7 +71,7 @@ def test_distances_and_maps_equal_the_authors(pair_of_metrics):
 def test_gradients_equal_the_authors(pair_of_metrics):
     _, ours, theirs = pair_of_metrics
     first, second = patches(1)
-    for dtype, rtol, atol in ((torch.float32, 1e-4, 1e-5), (torch.float64, 1e-8, 1e-12)):
+    for dtype, rtol, atol in ((torch.float32, 1e-4, 1e-5), (torch.float64, 1e-6, 1e-6)):
         gradients = []
         for metric, options in ((ours, {}), (theirs, {"normalize": True})):
             picture = first.to(dtype, copy=True).requires_grad_()

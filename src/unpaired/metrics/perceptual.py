@@ -56,8 +56,11 @@ class LPIPS(nn.Module):
         self.network = network
         self.version = version
         self.dropout = dropout
-        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
+        shift, scale = (SHIFT, SCALE) if version == "0.1" else ((0.0,) * 3, (1.0,) * 3)
+        shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (shift, scale))
+        # (2 x - 1 - shift) / scale, in one pass over the pictures.
+        self.register_buffer("factor", 2 / scale, persistent=False)
+        self.register_buffer("offset", (-1 - shift) / scale, persistent=False)
         self.weights = nn.ParameterDict()
         if learned:
             for layer in network.layers:
@@ -76,8 +79,7 @@ class LPIPS(nn.Module):
 
     def distances(self, reference: Tensor, *others: Tensor) -> list[Tensor]:
         """Return the distances, N, of a reference to several pictures; its features are shared."""
-        for other in others:
-            check_pictures(reference, other)
+        check_pictures(reference, *others)
         return self.distances_unchecked(reference, *others)
 
     def distances_unchecked(self, reference: Tensor, *others: Tensor) -> list[Tensor]:
@@ -141,12 +143,7 @@ class LPIPS(nn.Module):
 
     def standardized(self, pictures: Tensor) -> Tensor:
         """Return what the network is given for pictures, N x C x H x W, in [0, 1]."""
-        if pictures.shape[1] == 1:
-            pictures = pictures.expand(-1, 3, -1, -1)
-        pictures = 2 * pictures - 1
-        if self.version == "0.0":
-            return pictures
-        return (pictures - self.shift) / self.scale
+        return torch.addcmul(self.offset, pictures, self.factor)
 
     def _weighted(self, squares: Tensor, layer: str) -> Tensor:
         if layer not in self.weights:
@@ -165,20 +162,20 @@ def _unit_length(feature: Tensor) -> Tensor:
     return feature * torch.where(norm > 0, 1 / (norm + NORM_EPS), 0)
 
 
-def check_pictures(first: Tensor, second: Tensor) -> None:
-    """Raise UnpairedError unless both are floating, N x C x H x W of one shape and in [0, 1]."""
-    if first.shape != second.shape:
-        raise UnpairedError(
-            f"pictures of different shapes: {tuple(first.shape)} and {tuple(second.shape)}"
-        )
-    for pictures in (first, second):
-        if pictures.ndim != 4 or pictures.shape[1] not in (1, 3):
+def check_pictures(*pictures: Tensor) -> None:
+    """Raise UnpairedError unless all are floating, N x C x H x W of one shape and in [0, 1]."""
+    for batch in pictures:
+        if batch.shape != pictures[0].shape:
             raise UnpairedError(
-                f"pictures must be N x C x H x W with 1 or 3 channels, not {tuple(pictures.shape)}"
+                f"pictures of different shapes: {tuple(pictures[0].shape)} and {tuple(batch.shape)}"
             )
-        if not pictures.is_floating_point():
-            raise UnpairedError(f"pictures are {pictures.dtype}: divide by 255 first")
-        _check_range(*(float(bound) for bound in pictures.detach().aminmax()))
+        if batch.ndim != 4 or batch.shape[1] not in (1, 3):
+            raise UnpairedError(
+                f"pictures must be N x C x H x W with 1 or 3 channels, not {tuple(batch.shape)}"
+            )
+        if not batch.is_floating_point():
+            raise UnpairedError(f"pictures are {batch.dtype}: divide by 255 first")
+        _check_range(*(float(bound) for bound in batch.detach().aminmax()))
 
 
 def _check_range(low: float, high: float) -> None:
