@@ -16,7 +16,7 @@ def noisy(picture, deviation):
     return np.clip(np.round(picture + noise), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (101, 150), (256, 201), (300, 400)])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (101, 150), (256, 201), (391, 400)])
 def test_equals_piq(photographs, height, width):
     """FSIM to 1e-4: piq has another epsilon. FSIMc to 5e-4: it rounds YIQ otherwise, and takes the
     size of a negative similarity where the authors' program takes the real part of its power."""

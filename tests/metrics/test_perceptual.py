@@ -20,6 +20,12 @@ from unpaired.metrics.perceptual import (
 )
 from unpaired.networks.feature_networks import NETWORKS, build
 
+# The authors' package builds torchvision's networks in a deprecated way.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The parameter 'pretrained' is deprecated"),
+    pytest.mark.filterwarnings("ignore:Arguments other than a weight enum"),
+]
+
 
 def authors_metric(net, ours, **options):
     """Return the authors' metric with our backbone and, where it has any, their own weights."""
@@ -201,6 +207,20 @@ def test_new_weights_are_not_negative_and_projection_leaves_the_network_alone():
     assert all(torch.equal(value, network[k]) for k, value in metric.network.state_dict().items())
 
 
+def test_other_precisions():
+    torch.manual_seed(0)
+    metric = LPIPS(build("alex", 0.25)).eval()
+    first, second = patches()
+    expected = metric(first, second)
+    torch.testing.assert_close(metric(first.double(), second.double()), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = metric(first, second)
+        assert metric.network(first)[0].dtype == torch.bfloat16
+        assert metric(first, first).abs().max() == 0
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.03, atol=0)
+
+
 def test_gray_pictures_are_repeated():
     torch.manual_seed(0)
     metric = LPIPS(build("alex", 0.25)).eval()
@@ -210,8 +230,8 @@ def test_gray_pictures_are_repeated():
 
 
 @pytest.mark.parametrize(("change", "told"), [
-    (lambda x: x * 255, r"look like \[0, 255\]: divide by 255"),
-    (lambda x: 2 * x - 1, r"look like \[-1, 1\]: take \(x \+ 1\) / 2"),
+    (lambda x: x * 255, r"if they are in \[0, 255\], divide by 255"),
+    (lambda x: 2 * x - 1, r"if they are in \[-1, 1\], take \(x \+ 1\) / 2"),
     (lambda x: x + 0.1, r"values from .* not 0 to 1; clip"),
     (lambda x: x * float("nan"), "not numbers"),
     (lambda x: (x * 255).to(torch.uint8), "divide by 255"),

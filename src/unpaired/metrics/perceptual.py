@@ -143,7 +143,7 @@ class LPIPS(nn.Module):
 
     def standardized(self, pictures: Tensor) -> Tensor:
         """Return what the network is given for pictures, N x C x H x W, in [0, 1]."""
-        return torch.addcmul(self.offset, pictures, self.factor)
+        return torch.addcmul(self.offset, pictures.to(self.factor.dtype), self.factor)
 
     def _weighted(self, squares: Tensor, layer: str) -> Tensor:
         if layer not in self.weights:
@@ -185,9 +185,9 @@ def _check_range(low: float, high: float) -> None:
         raise UnpairedError("pictures hold values that are not numbers")
     remedy = "clip them to [0, 1]"
     if high > 2:
-        remedy = "they look like [0, 255]: divide by 255"
-    elif -1 - RANGE_TOLERANCE <= low < -0.5 and high <= 1 + RANGE_TOLERANCE:
-        remedy = "they look like [-1, 1]: take (x + 1) / 2"
+        remedy = "if they are in [0, 255], divide by 255"
+    elif -1 - RANGE_TOLERANCE <= low < 0 and high <= 1 + RANGE_TOLERANCE:
+        remedy = "if they are in [-1, 1], take (x + 1) / 2, else clip them"
     raise UnpairedError(f"pictures have values from {low:.4g} to {high:.4g}, not 0 to 1; {remedy}")
 
 
