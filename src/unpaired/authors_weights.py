@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from unpaired.corruptions.noise import get_noise
-from unpaired.errors import UnpairedError, list_some, suggest
+from unpaired.errors import UnpairedError, suggest
+from unpaired.foreign_weights import check_layout, read_tensors
 from unpaired.methods import create
 from unpaired.weights import save_model
 
@@ -78,11 +75,11 @@ def import_weights(
     layout = LAYOUTS[method]
     if output is None:
         output = FOLDER / method / f"{_noise_of(path, layout, noise)}.safetensors"
-    theirs = _read_tensors(path)
+    theirs = read_tensors(path)
     built = create(method)
     names = layout.parameters()
     ours = built.state_dict()
-    _check_layout(path, theirs, {name: ours[own].shape for name, own in names.items()})
+    check_layout(path, theirs, {name: ours[own].shape for name, own in names.items()})
     built.load_state_dict({own: theirs[name] for name, own in names.items()})
     output.parent.mkdir(parents=True, exist_ok=True)
     save_model(output, method, built)
@@ -98,39 +95,3 @@ def _noise_of(path: Path, layout: Layout, noise: str | None) -> str:
             "say what noise it is for; add --noise"
         )
     return layout.noises[path.stem]
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UnpairedError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
-        raise UnpairedError(
-            f"{path}: not a PyTorch file of tensors alone ({reason}); download it again"
-        ) from None
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise UnpairedError(f"{path}: holds something other than named tensors")
-    return content
-
-
-def _check_layout(path: Path, found: dict[str, Tensor], expected: dict[str, torch.Size]) -> None:
-    wrong = [
-        f"{name}: {_shape(found.get(name))} instead of {tuple(expected[name])}"
-        if name in expected
-        else f"{name}: not expected"
-        for name in sorted(expected.keys() | found.keys())
-        if name not in expected or name not in found or found[name].shape != expected[name]
-    ]
-    if wrong:
-        raise UnpairedError(f"{path}: not the authors' layout: {'; '.join(wrong)}")
-    broken = [name for name, value in found.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise UnpairedError(f"{path}: numbers that are not finite in {list_some(broken)}")
-
-
-def _shape(tensor: Tensor | None) -> object:
-    return "missing" if tensor is None else tuple(tensor.shape)

@@ -118,6 +118,28 @@ def colorize(
 
 
 @app.command()
+def distance(
+    first: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    second: Annotated[Path, typer.Argument(help="The other one; folders are matched by name.")],
+    net: Annotated[
+        str, typer.Option(help="alex, vgg, squeeze, or a trained model (.safetensors).")
+    ] = "alex",
+    map: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="PNG to write, showing where two pictures differ."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="CSV to write."),
+    ] = None,
+) -> None:
+    """Say how different pictures look (LPIPS, a learned perceptual distance)."""
+    from unpaired.distance import Options, distance
+
+    print(distance(first, second, Options(net, map, output)))
+
+
+@app.command()
 def status(
     config: Annotated[
         list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")

@@ -59,6 +59,15 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[str, Met
     return about["method"], method.to(device, memory_format=torch.channels_last).eval()
 
 
+def is_model(path: Path) -> bool:
+    """Tell whether a file is a model of this project, whatever its weights are."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes that a model was saved with, of a file that `load_model` accepts."""
     with safe_open(path, framework="pt") as file:

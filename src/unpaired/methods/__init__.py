@@ -40,7 +40,12 @@ COLORIZERS = {
     "colorization": "unpaired.methods.colorization:Colorization",
 }
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS
+# Methods that learn a distance between pictures from judgments.
+METRICS = {
+    "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
+}
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS | METRICS
 
 
 def module_of(name: str) -> str:

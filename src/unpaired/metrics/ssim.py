@@ -29,15 +29,27 @@ def ssim(reference: np.ndarray, image: np.ndarray, *, peak: float | None = None)
     check_pair(reference, image, peak)
     if min(reference.shape[:2]) < WINDOW_PX:
         raise UnpairedError(f"SSIM needs at least {WINDOW_PX} pixels a side, not {reference.shape}")
-    x, y = reference.astype(np.float64), image.astype(np.float64)
+    luminance, structure = similarity_maps(
+        reference.astype(np.float64), image.astype(np.float64), peak=peak or 255.0
+    )
+    return float(np.mean(luminance * structure))
+
+
+def similarity_maps(
+    x: np.ndarray, y: np.ndarray, *, peak: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return SSIM's factors, luminance and contrast with structure, where the window fits.
+
+    x, y: H x W x C, floating, range ``peak``, at least 11 pixels a side. The maps are 10 pixels smaller.
+    """
     mean_x, mean_y = _local_mean(x), _local_mean(y)
     variance_x = _local_mean(x * x) - mean_x**2
     variance_y = _local_mean(y * y) - mean_y**2
     covariance = _local_mean(x * y) - mean_x * mean_y
-    c1, c2 = ((k * (peak or 255.0)) ** 2 for k in (K1, K2))
+    c1, c2 = ((k * peak) ** 2 for k in (K1, K2))
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return float(np.mean(luminance * structure))
+    return luminance, structure
 
 
 def _local_mean(array: np.ndarray) -> np.ndarray:

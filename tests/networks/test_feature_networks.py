@@ -1,0 +1,125 @@
+"""Feature networks against torchvision's own, and what is said where weights are missing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from unpaired.errors import UnpairedError
+from unpaired.networks.feature_networks import (
+    NETWORKS,
+    build,
+    draw_gaussian,
+    load_pretrained,
+    official_path,
+)
+
+BUILDERS = {"alex": models.alexnet, "vgg": models.vgg16, "squeeze": models.squeezenet1_1}
+CHANNELS = {
+    "alex": [64, 192, 384, 256, 256],
+    "vgg": [64, 128, 256, 512, 512],
+    "squeeze": [64, 128, 256, 384, 384, 512, 512],
+}
+
+
+@pytest.fixture
+def torchvision_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path
+
+
+def save_alexnet(path, **extra):
+    whole = models.alexnet()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(whole.state_dict() | extra, path)
+    return whole
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_layers_are_the_relus_of_torchvision(net):
+    network = build(net)
+    with torch.device("meta"):
+        reference = BUILDERS[net]().features
+    reference = reference.to_empty(device="cpu")
+    tapped = {layer.index: None for layer in network.layers}
+    # Behind its last named layer VGG and AlexNet only pool, without weights.
+    reference.load_state_dict(network.features.state_dict())
+    image = torch.rand(2, 3, 48, 40)
+    outputs = image
+    for index, module in enumerate(reference[: network.layers[-1].index + 1]):
+        outputs = module(outputs)
+        if index in tapped:
+            tapped[index] = outputs
+    found = network(image)
+    assert [feature.shape[1] for feature in found] == CHANNELS[net]
+    assert [layer.channels for layer in network.layers] == CHANNELS[net]
+    for feature, expected in zip(found, tapped.values(), strict=True):
+        assert (feature >= 0).all()
+        torch.testing.assert_close(feature, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_the_smallest_picture_has_a_position_in_every_layer(net):
+    network = build(net)
+    side = network.smallest_px
+    assert all(f.shape[-1] >= 1 for f in network(torch.rand(1, 3, side, side)))
+    with pytest.raises(UnpairedError, match=f"at least {side} pixels a side, not {side - 1} x"):
+        network(torch.rand(1, 3, side, side - 1))
+
+
+def test_a_narrow_alexnet_has_a_fraction_of_the_channels():
+    network = build("alex", width=0.25)
+    assert [f.shape[1] for f in network(torch.rand(1, 3, 64, 64))] == [16, 48, 96, 64, 64]
+    wide, full = build("alex", width=1 + 1e-9), build("alex")
+    wide.load_state_dict(full.state_dict())
+    image = torch.rand(1, 3, 40, 40)
+    for ours, theirs in zip(wide(image), full(image), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    with pytest.raises(UnpairedError, match="only alex has widths"):
+        build("vgg", width=0.5)
+
+
+def test_gaussian_weights_keep_the_size_of_responses():
+    network = build("alex")
+    draw_gaussian(network, torch.Generator().manual_seed(1))
+    again = build("alex")
+    draw_gaussian(again, torch.Generator().manual_seed(1))
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    for ours in convolutions:
+        assert ours.bias.abs().max() == 0
+        assert ours.weight.std().item() == pytest.approx(
+            (2 / ours.weight[0].numel()) ** 0.5, rel=0.03
+        )
+    assert torch.equal(network.features[3].weight, again.features[3].weight)
+
+
+def test_weights_come_from_the_cache_or_a_file(torchvision_cache):
+    whole = save_alexnet(torchvision_cache / "checkpoints" / "alexnet-owt-7be5be79.pth")
+    image = torch.rand(1, 3, 64, 64)
+    expected = whole.features[:12](image)
+    torch.testing.assert_close(load_pretrained("alex")(image)[-1], expected, rtol=0, atol=0)
+    trunk = torchvision_cache / "trunk.safetensors"
+    save_file({f"features.{k}": v for k, v in whole.features.state_dict().items()}, trunk)
+    torch.testing.assert_close(load_pretrained("alex", trunk)(image)[-1], expected, rtol=0, atol=0)
+
+
+def test_missing_weights_are_told_with_their_place(torchvision_cache):
+    with pytest.raises(UnpairedError, match=r"put vgg16-397923af.pth .* at .*checkpoints") as error:
+        load_pretrained("vgg")
+    assert str(official_path("vgg")) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_weights_are_refused(torchvision_cache):
+    path = torchvision_cache / "other.pth"
+    save_alexnet(path, surplus=torch.zeros(1))
+    with pytest.raises(UnpairedError, match=r"surplus: not expected"):
+        load_pretrained("alex", path)
+    with pytest.raises(UnpairedError, match=r"features.0.weight: \(64, 3, 11, 11\) instead of"):
+        load_pretrained("vgg", path)
+    torch.save(models.alexnet, path)
+    with pytest.raises(UnpairedError, match="not a PyTorch file of tensors alone"):
+        load_pretrained("alex", path)
