@@ -57,8 +57,8 @@ EXCITATION, INHIBITION = 2.4, 2.0
 MINKOWSKI = 3.5
 
 # Standard deviation of the noise of one distance. Fitted (`fit_noise`) to one number: that people
-# are 80.8 % consistent on the traditional triplets of BAPPS (Table 6.5, 5 votes), on 300 traditional
-# training triplets of the stand-in. No metric had a part in it.
+# are 80.8 % consistent on the traditional triplets of BAPPS (Table 6.5, 5 votes), with the first
+# 300 traditional training triplets of the stand-in. No metric had a part in it.
 DECISION_NOISE = 0.88
 # People called identical patches "same" this often (Zhang 2018, section 6.2.2).
 SAME_SHARE_OF_IDENTICAL = 0.704

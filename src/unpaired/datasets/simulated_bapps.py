@@ -37,7 +37,7 @@ TRAIN_TRIPLETS = {"traditional": 600, "cnn": 400, "mix": 600}
 VAL_TRIPLETS = {"traditional": 300, "cnn": 300}
 JND_PAIRS = {"traditional": 300, "cnn": 300}
 VOTES = {"train": 2, "val": 5, "jnd": 3}  # Table 6.3
-JND_SEVERITY = 0.2
+JND_SEVERITY = 0.55
 
 CHUNK = 50  # Triplets that are voted on together.
 
