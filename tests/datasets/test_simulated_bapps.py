@@ -18,7 +18,7 @@ from unpaired.datasets.simulated_bapps import (
     triplets,
 )
 from unpaired.methods import create
-from unpaired.observer import L2_CONTROL, SIMULATED, l2_distance
+from unpaired.observer import L2_CONTROL, SIMULATED, Observer, l2_distance
 from unpaired.packs import Pack, write_pack
 from unpaired.randomness import seed_for
 from unpaired.weights import save_model
@@ -111,6 +111,22 @@ def test_without_networks_only_the_traditional_sets_are_written(tmp_path):
     places = [str(part.place) for part in written]
     assert places == ["2afc/train/traditional", "2afc/val/traditional", "jnd/val/traditional"]
     assert not (tmp_path / "2afc" / "val" / "cnn").exists()
+
+
+def test_a_set_is_rendered_whole_or_not_at_all(tmp_path):
+    part = Part("2afc", "val", "traditional", 2)
+    place = tmp_path / part.place
+    render(tmp_path, parts=[replace(part, size=3)])
+    render(tmp_path, parts=[part])
+    assert len(list((place / "p0").iterdir())) == 2
+
+    def fail(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(tmp_path, parts=[replace(part, size=1)], observer=Observer(fail, 1.0))
+    assert len(list((place / "p0").iterdir())) == 2
+    assert [path.name for path in place.parent.iterdir()] == ["traditional"]
 
 
 def test_the_mix_is_of_one_of_each_kind():

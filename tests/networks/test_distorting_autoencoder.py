@@ -34,7 +34,7 @@ def network(**options) -> DistortingAutoencoder:
 
 @pytest.mark.parametrize(
     ("layers", "upsampling", "normalization", "stride"),
-    itertools.product((1, 2, 5), UPSAMPLINGS, NORMALIZATIONS, (1, 2)),
+    list(itertools.product((1, 2, 5), UPSAMPLINGS, NORMALIZATIONS, (1, 2))),
 )
 def test_every_kind_keeps_the_size_and_all_of_it_learns(layers, upsampling, normalization, stride):
     net = network(

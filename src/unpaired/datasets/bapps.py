@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from unpaired.errors import UnpairedError, list_some
-from unpaired.files import atomic_path, reading, sha256_of
+from unpaired.files import reading, sha256_of
 from unpaired.images import read_rgb8
 from unpaired.packs import Record, Source
 
@@ -189,14 +189,16 @@ def read_share(path: Path) -> np.ndarray:
 
 
 def write_judged(folder: Path, stem: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write one record in the layout of its set at ``folder``.
+    """Write one record in the layout of its set at ``folder``, which is to be renamed when whole.
 
-    arrays: as `Judged` gives them; pictures may be of any size.
+    arrays: as `Judged` gives them; pictures may be of any size. Files are not synced one by one,
+    which would take longer than making them.
     """
     task = "2afc" if "judge" in arrays else "jnd"
     for field, name in FIELDS[task].items():
-        with atomic_path(folder / name / f"{stem}{_suffix(field)}") as aside:
-            if field in _SUFFIXES:
-                np.save(aside, arrays[field].reshape(1))
-            else:
-                Image.fromarray(arrays[field]).save(aside, compress_level=1)
+        path = folder / name / f"{stem}{_suffix(field)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if field in _SUFFIXES:
+            np.save(path, arrays[field].reshape(1))
+        else:
+            Image.fromarray(arrays[field]).save(path, compress_level=1)

@@ -18,6 +18,7 @@ photographs. A stem is ``<number>-<photograph>``, so the scene of a patch is kno
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,7 @@ from unpaired.corruptions.distortions import DISTORTIONS, apply_all, composition
 from unpaired.corruptions.network_distortions import NetworkDistortion, load
 from unpaired.datasets import bapps, embedded
 from unpaired.datasets.bapps import PATCH_PX, Judged, Split, Task
+from unpaired.files import atomic_path
 from unpaired.observer import SIMULATED, Observer
 from unpaired.randomness import numpy_generator
 
@@ -80,15 +82,28 @@ def render(
     """Write ``parts`` of the stand-in below ``folder`` and return those that were written.
 
     networks: files of trained distorting networks; without any, only traditional sets are written.
+    A set appears complete or not at all, and takes the place of what was there.
     """
     distorting = [load(path) for path in networks]
     written = [part for part in parts if distorting or part.name == "traditional"]
     for part in written:
-        for start in range(0, part.size, CHUNK):
-            numbers = range(start, min(start + CHUNK, part.size))
-            for stem, arrays in judged(part, numbers, distorting, observer).items():
-                bapps.write_judged(folder / part.place, stem, arrays)
+        with atomic_path(folder / part.place) as aside:
+            try:
+                _write(aside, part, distorting, observer)
+                shutil.rmtree(folder / part.place, ignore_errors=True)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
     return written
+
+
+def _write(
+    folder: Path, part: Part, networks: Sequence[NetworkDistortion], observer: Observer
+) -> None:
+    for start in range(0, part.size, CHUNK):
+        numbers = range(start, min(start + CHUNK, part.size))
+        for stem, arrays in judged(part, numbers, networks, observer).items():
+            bapps.write_judged(folder, stem, arrays)
 
 
 def triplets(folder: Path, split: Split, name: str) -> Judged:
