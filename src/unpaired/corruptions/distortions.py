@@ -60,7 +60,7 @@ Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Distortion:
-    """One of the twenty. change: what it does, before clipping. at_most: its range, in words."""
+    """One of the twenty. change: what it does, before clipping. at_most: its most, in words."""
 
     name: str
     family: Family

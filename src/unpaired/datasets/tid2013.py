@@ -83,10 +83,10 @@ class TID2013(Source):
         for name in names:
             if distorted and f"{name}.bmp" not in distorted:
                 bad.append(f"{self.folder / 'distorted_images' / name}.bmp: missing")
-            elif scores and name not in scores:
+            if scores and name not in scores:
                 bad.append(f"{self.folder / SCORES}: no score of {name}")
-            elif scores and distorted and f"{name[:3]}.bmp" in references:
-                files = references[f"{name[:3]}.bmp"], distorted[f"{name}.bmp"]
+            files = references.get(f"{name[:3]}.bmp"), distorted.get(f"{name}.bmp")
+            if name in scores and all(files):
                 pairs.append(_Pair(name, scores[name], *files))
         return pairs, bad
 
