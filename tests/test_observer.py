@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from skimage.color import rgb2lab
 
 from unpaired.corruptions.distortions import DISTORTIONS, get_distortion
 from unpaired.datasets.simulated_bapps import Part, judged
@@ -116,6 +117,30 @@ def test_response_to_a_faint_grating_is_that_of_the_formula():
     assert faint == pytest.approx(contrast**2.4 / (1 + contrast**2 / 4), rel=0.1)
 
 
+def test_uniform_patches_have_the_distance_of_the_formula():
+    """No band responds; the low-pass of three channels goes through the curve and is pooled."""
+    colours = np.array([[0.5, 0.5, 0.5], [0.6, 0.5, 0.4]], np.float32)
+    first, second = (np.tile(colour, (1, 64, 64, 1)).astype(np.float32) for colour in colours)
+    change = np.abs(np.subtract(*rgb2lab(colours)))
+    sensitivities = luminance_sensitivity, red_green_sensitivity, blue_yellow_sensitivity
+    units = change * [sensitivity(0.5) for sensitivity in sensitivities] / 2.3
+    responses = units**2.4 / (1 + units**2)
+    expected = np.sum(responses**3.5) ** (1 / 3.5)
+    assert np.sort(responses)[1] > 0.5 * responses.max()  # More than one channel counts.
+    assert visual_distance(first, second) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_slope_has_no_edge_where_the_patch_ends():
+    """Its periodic continuation has one, as strong as an edge inside of the patch."""
+    slope = np.broadcast_to(np.linspace(0.2, 0.8, 64)[:, None, None], (1, 64, 64, 3))
+    edge = np.where(np.arange(64) < 32, 0.2, 0.8)[:, None, None]
+    of_slope, of_edge = (
+        perceive(np.broadcast_to(x, (1, 64, 64, 3)).astype(np.float32))[0][0, 0, 0]
+        for x in (slope, edge)
+    )
+    assert of_slope.max() < 0.05 * of_edge.max()
+
+
 def test_noise_on_texture_is_masked():
     rng = numpy_generator("masking")
     noise, coarse = 0.05 * rng.standard_normal((2, 1, 64, 64, 3))
@@ -206,10 +231,20 @@ def agreement(first: np.ndarray, second: np.ndarray, judge: np.ndarray) -> float
 
 
 def test_observer_is_as_consistent_as_people_on_photographs_it_was_not_fitted_to():
-    triplets = triplets_of(SIMULATED, 150)
+    triplets = triplets_of(SIMULATED, 100)
     chances = SIMULATED.preference(*(triplets[f] for f in ("reference", "first", "second")))
     assert expected_consistency(chances, 5) == pytest.approx(0.808, abs=0.03)
-    assert DECISION_NOISE > 0
+
+
+def test_the_decision_noise_is_what_was_fitted():
+    """To the first 300 traditional training triplets; nobody's votes are looked at."""
+    entries = judged(Part("2afc", "train", "traditional", 300), range(300), [], L2_CONTROL)
+    reference, first, second = (
+        np.stack([entry[field] for entry in entries.values()])
+        for field in ("reference", "first", "second")
+    )
+    distances = visual_distance(reference, first), visual_distance(reference, second)
+    assert fit_noise(*distances, 0.808, 5) == pytest.approx(DECISION_NOISE, abs=0.01)
 
 
 def test_l2_reaches_the_ceiling_where_the_observer_votes_by_l2():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,13 @@ def test_missing_and_empty_folders(tmp_path):
         (tmp_path / "2afc/train/mix" / name).mkdir(parents=True)
     with pytest.raises(UnpairedError, match="mix: bad files: no files"):
         list(triplets(tmp_path, "train", "mix"))
+
+
+def test_a_missing_folder_is_told_once(tmp_path, place):
+    shutil.rmtree(place / "judge")
+    with pytest.raises(UnpairedError, match="no such file or folder") as caught:
+        list(triplets(tmp_path, "val", "cnn"))
+    assert str(caught.value).count("judge") == 1
 
 
 def test_sets_that_bapps_does_not_have(tmp_path):

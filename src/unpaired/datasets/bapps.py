@@ -105,6 +105,8 @@ class Judged(Source):
             ]
         if not every and not bad:
             bad.append("no files; unpack the archive of this set here")
+        if len(found) < len(self.fields):
+            return [], bad  # Else a missing folder would be told again for every stem.
         return [stem for stem in every if all(stem in s for s in found.values())], bad
 
     def _refuse(self, bad: list[str]) -> None:
