@@ -212,8 +212,8 @@ def _mannos_sakrison(cpd: float) -> float:
 
 def red_green_sensitivity(cpd: float) -> float:
     """Return Johnson & Fairchild's red-green sensitivity at a frequency, 1 at 0."""
-    parts = 109.1413 * np.exp(-0.0004 * cpd**3.4244), 93.5971 * np.exp(-0.0037 * cpd**2.1677)
-    return sum(parts) / (109.1413 + 93.5971)
+    parts = 109.1413 * np.exp(-0.00038 * cpd**3.42436), 93.59711 * np.exp(-0.00367 * cpd**2.16771)
+    return sum(parts) / (109.1413 + 93.59711)
 
 
 def blue_yellow_sensitivity(cpd: float) -> float:
