@@ -18,7 +18,7 @@ from unpaired.reporting.numbers import (
 from unpaired.reporting.page import write_report
 from unpaired.reporting.pictures import BYTES_MAX, BYTES_PER_PX_MAX, SIDE_PX, choose_side_px
 from unpaired.settings import load_table, parse_table
-from unpaired.tables import DECIMALS, METRICS, build_lines, lines_as_csv, read_lines
+from unpaired.tables import METRICS, build_lines, lines_as_csv, read_lines
 
 from .conftest import REPOSITORY
 from .synthetic_results import PAPER, TABLE, make_results
@@ -100,7 +100,7 @@ def test_cells_hold_the_numbers_of_the_csv(made):
                 assert shown == exact == expected
             elif expected:
                 assert float(exact) == float(expected)
-                decimals = DECIMALS[row["metric"]]
+                decimals = METRICS[row["metric"]].decimals
                 number = re.match(r"[+\N{MINUS SIGN}]?[\d.]+", shown)[0]
                 assert number.lstrip("+\N{MINUS SIGN}") == f"{abs(float(expected)):.{decimals}f}"
                 compared += 1

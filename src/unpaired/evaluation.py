@@ -24,6 +24,7 @@ from unpaired.metrics.ssim import ssim
 from unpaired.packs import Pack
 from unpaired.progress import Progress
 from unpaired.randomness import numpy_generator
+from unpaired.tasks import Scored
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,27 @@ def compare(
                 seconds = time.perf_counter() - start
                 yield _as_scored(pack, index, repeat, (clean, noisy, restored), seconds)
                 progress.advance()
+
+
+def score(
+    restorer: Restorer,
+    pack: Pack,
+    noise: Noise | None,
+    *,
+    repeats: int,
+    crop_px: int | None,
+    device: torch.device,
+) -> Scored:
+    """Score a restorer; the example is the first image: noisy, restored, clean."""
+    rows, example = [], None
+    options = {"repeats": repeats, "crop_px": crop_px, "device": device}
+    for comparison in compare(restorer, pack, noise, **options):
+        rows.append(comparison.row())
+        if example is None:
+            example = comparison.triptych()
+    mean = np.mean([row["psnr_db"] for row in rows])
+    gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
+    return Scored(rows, example, f"{mean:.2f} dB, {gain:+.2f} dB over the noisy image")
 
 
 def _views(

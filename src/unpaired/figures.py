@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from unpaired.plan import Cell, TablePlan
-from unpaired.tables import METRICS, read_scores
+from unpaired.tables import read_scores
 
 CROP_PX = 128
 PANEL_INCHES = 1.7
@@ -78,7 +78,7 @@ def _third(triptych: np.ndarray, position: int) -> np.ndarray:
 
 def _panel(cell: Cell, root: Path, position: int, title: str, prefix: str) -> Panel:
     first = read_scores(root / f"{cell.scores[0].stem}.csv")[0]
-    scores = (float(first[f"{prefix}{metric}"]) for metric in METRICS)
+    scores = (float(first[f"{prefix}{metric}"]) for metric in ("psnr_db", "ssim"))
     return Panel(_third(_example(cell, root), position), title, *scores)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from unpaired.corruptions.noise import CAMERA, get_noise
 from unpaired.datasets import get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, suggest
-from unpaired.methods import PER_IMAGE, module_of
+from unpaired.methods import UNTRAINED, module_of
 from unpaired.settings import PairsFrom, Row, Settings, Table, TrainSets, canonical_json
 
 
@@ -35,12 +35,14 @@ class Model:
     """A method with everything that defines what it learns; ``spec`` is plain JSON data.
 
     A method that restores every image by itself is a model too, without training data, and so are
-    imported weights. pairs: the synthesized pairs it is trained on, if it is.
+    imported weights. pairs: the synthesized pairs it is trained on, if it is. start: the model that
+    its training starts from.
     """
 
     method: str
     spec: dict[str, Any] = field(hash=False)
     pairs: Pairs | None = None
+    start: Model | None = None
 
     @property
     def id(self) -> str:
@@ -49,7 +51,7 @@ class Model:
     @property
     def is_trained(self) -> bool:
         """Whether the pipeline trains it."""
-        return self.method not in PER_IMAGE and "weights" not in self.spec
+        return self.method not in UNTRAINED and "weights" not in self.spec
 
     @property
     def file(self) -> str | None:
@@ -64,7 +66,11 @@ class Model:
     @property
     def lineage(self) -> list[Model]:
         """The models that must be trained before this one, and itself."""
-        return [*(self.pairs.model.lineage if self.pairs else ()), self]
+        before = [
+            *((self.pairs.model,) if self.pairs else ()),
+            *((self.start,) if self.start else ()),
+        ]
+        return [*(model for first in before for model in first.lineage), self]
 
     @property
     def packs(self) -> list[str]:
@@ -75,7 +81,8 @@ class Model:
     @property
     def data_sets(self) -> list[str]:
         """The sets whose pictures it has learned from, directly or through synthesized pairs."""
-        return self.pairs.model.packs if self.pairs else self.packs
+        own = self.pairs.model.packs if self.pairs else self.packs
+        return list(dict.fromkeys([*own, *(self.start.data_sets if self.start else ())]))
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,7 @@ class Score:
     protocol: Protocol
     noise: str
     read_out: str | None = None
+    task: str = "restore"
 
     @property
     def stem(self) -> str:
@@ -304,7 +312,9 @@ def _plan_cell(
         (model := plan_model(settings, table, noise, row, seed)).id: model
         for seed in settings.seeds
     }
-    scores = tuple(Score(model, protocol, noise, row.read_out) for model in models.values())
+    scores = tuple(
+        Score(model, protocol, noise, row.read_out, table.task) for model in models.values()
+    )
     return Cell(noise, row, testset, present, scores if present or assume_data else ())
 
 
@@ -312,7 +322,7 @@ def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int
     """Return the model behind a row: what its folder's name is the hash of."""
     if row.weights is not None:
         return Model(row.method, {"weights": row.weights.format(noise=noise)})
-    if row.method in PER_IMAGE:
+    if row.method in UNTRAINED:
         overrides = settings.overrides.get(row.method, {}) | row.options
         return Model(row.method, {"method": row.method, "overrides": overrides})
     defaults, sets = table.defaults | row.defaults, _train_sets(settings, table, row)
@@ -322,13 +332,29 @@ def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int
             "noise_draw": row.noise_draw,
             "train_set": sets[row.train_on],
         }
-        return _trained(
+        start = _start_of(settings, table, noise, row, seed)
+        if start:
+            trained_on["start"] = start.id
+        model = _trained(
             settings, row.method, defaults, row.options, seed, trained_on, sets[row.train_on]
         )
+        return replace(model, start=start)
     pairs = _plan_pairs(settings, row.pairs_from, noise, sets, seed)
     trained_on = {"noise": CAMERA, "noise_draw": "fresh", "train_set": pairs.id}
     model = _trained(settings, row.method, defaults, row.options, seed, trained_on, sets.clean)
     return replace(model, pairs=pairs)
+
+
+def _start_of(settings: Settings, table: Table, noise: str, row: Row, seed: int) -> Model | None:
+    if row.starts_from is None:
+        return None
+    first = next((other for other in table.rows if other.name == row.starts_from), None)
+    if first is None or first.starts_from:
+        raise UnpairedError(
+            f"table {table.number}: row '{row.name}' starts from '{row.starts_from}', which is no "
+            "row that starts from nothing itself"
+        )
+    return plan_model(settings, table, noise, first, seed)
 
 
 def _plan_pairs(

@@ -159,6 +159,7 @@ class Row(Typed):
         has anyway, lets tables share a model.
     defaults: such fields too, which the settings of a run replace: the paper's training.
     noises, testsets, train_sets: in place of the table's.
+    starts_from: row of the same table whose model its training starts from.
     train_on: which of the training sets. train_noise: noise to train on, if another than
         the one that is scored. pairs_from: train on synthesized pairs instead.
     read_out: which of the method's ways to restore; rows that differ in it alone share a model.
@@ -179,6 +180,7 @@ class Row(Typed):
     train_on: Literal["pairs", "noisy", "clean"] = "pairs"
     train_noise: str | None = None
     pairs_from: PairsFrom | None = None
+    starts_from: str | None = None
     read_out: str | None = None
     weights: str | None = None
     setting: str = "{noise}"
@@ -189,6 +191,8 @@ class Row(Typed):
 class Table(Typed):
     """A table of a paper: which rows, noises and test sets, and where the printed values are.
 
+    task: what its products do, and so how they are scored (see tasks.py). metrics: what stands in
+        its cells, in this order (see tables.py).
     train_sets: what its rows are trained on, in place of the settings' ``train_set``.
     defaults: those of all its trained rows.
     """
@@ -200,6 +204,8 @@ class Table(Typed):
     noises: list[str]
     testsets: list[str]
     rows: list[Row]
+    task: Literal["restore", "colorize", "judge"] = "restore"
+    metrics: list[str] = ["psnr_db", "ssim"]
     train_sets: TrainSetsByScale | None = None
     defaults: dict[str, Any] = {}
     pictures: bool = False

@@ -22,8 +22,24 @@ from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.plan import Cell, Model, Score, TablePlan
 
-METRICS = ("psnr_db", "ssim")
-DECIMALS = {"psnr_db": 2, "ssim": 3}
+
+@dataclass(frozen=True)
+class Metric:
+    """match, near: differences to the paper that are called so, whatever their sign.
+
+    A printed value is rounded, and seeds differ by about the first.
+    """
+
+    title: str
+    decimals: int
+    match: float
+    near: float
+
+
+METRICS = {
+    "psnr_db": Metric("PSNR (dB)", 2, 0.1, 0.5),
+    "ssim": Metric("SSIM", 3, 0.005, 0.02),
+}
 GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
 IMAGES_FOR_INTERVAL = 10
 CONFIDENCE = 0.95
@@ -129,38 +145,59 @@ def _cell_lines(
     root: Path,
 ) -> list[Line]:
     """Return one line per metric; none if neither we nor the paper have anything to say."""
-    printed = [paper.get((*key, metric)) for metric in METRICS]
-    if cell is None and printed == [None] * len(METRICS):
+    metrics = plan.table.metrics
+    printed = [paper.get((*key, metric)) for metric in metrics]
+    if cell is None and printed == [None] * len(metrics):
         return []
-    measured = _measure(cell, root) if cell and cell.scores else None
+    measured = _measure(cell, metrics, root) if cell and cell.scores else None
     return [
         _line(plan, cell, key, metric, measured, paper_value)
-        for metric, paper_value in zip(METRICS, printed, strict=True)
+        for metric, paper_value in zip(metrics, printed, strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Per-image means over repeats and seeds, by metric, and the mean gain over the input."""
+    """Per-image means over repeats and seeds, by metric.
+
+    pooled: metrics that are no mean over images, mean over seeds. n_images: how many there are.
+    gain_db: mean gain over the input, None where nothing is restored.
+    """
 
     per_image: dict[str, np.ndarray]
-    gain_db: float
+    pooled: dict[str, float]
+    n_images: int
+    gain_db: float | None
 
 
-def _measure(cell: Cell, root: Path) -> _Measured:
+def _measure(cell: Cell, metrics: list[str], root: Path) -> _Measured:
     rows = [row for score in cell.scores for row in read_scores(root / f"{score.stem}.csv")]
-    images = list(dict.fromkeys(row["image"] for row in rows))
+    images: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        images.setdefault(row["image"], []).append(row)
     per_image = {
-        metric: np.array(
-            [
-                np.mean([float(row[metric]) for row in rows if row["image"] == image])
-                for image in images
-            ]
-        )
-        for metric in METRICS
+        metric: np.array([_mean(of_image, metric) for of_image in images.values()])
+        for metric in metrics
+        if metric in rows[0]
     }
-    gain = np.mean([float(row["psnr_db"]) - float(row["noisy_psnr_db"]) for row in rows])
-    return _Measured(per_image, float(gain))
+    records = (
+        [read_record(root / f"{score.stem}.json") for score in cell.scores]
+        if (len(per_image) < len(metrics))
+        else []
+    )
+    pooled = {
+        metric: float(np.mean([record["pooled"][metric] for record in records]))
+        for metric in metrics
+        if metric not in per_image
+    }
+    gain = None
+    if "noisy_psnr_db" in rows[0]:
+        gain = _mean(rows, "psnr_db") - _mean(rows, "noisy_psnr_db")
+    return _Measured(per_image, pooled, len(images), gain)
+
+
+def _mean(rows: list[dict[str, str]], metric: str) -> float:
+    return float(np.mean([float(row[metric]) for row in rows]))
 
 
 def _line(
@@ -175,23 +212,27 @@ def _line(
     if measured is None:
         status = DATA_ABSENT if cell is not None else NOT_RUN
         return Line(**{**asdict(line), "status": status})
-    values = measured.per_image[metric]
-    value, protocol = float(values.mean()), cell.scores[0].protocol
-    low, high = interval(values)
+    values, protocol = measured.per_image.get(metric), cell.scores[0].protocol
+    value = measured.pooled[metric] if values is None else float(values.mean())
+    low, high = (None, None) if values is None else interval(values)
     comparable = paper_value is not None and protocol.is_papers
     seeds = [score.model.spec["seed"] for score in cell.scores if score.model.is_trained]
     filled = {
         "value": value,
         "ci_low": low,
         "ci_high": high,
-        "n_images": len(values),
+        "n_images": measured.n_images,
         "repeats": protocol.repeats,
         "seeds": " ".join(map(str, seeds)),
         "delta": value - paper_value if comparable else None,
         "scale": plan.settings.scale,
-        "status": OK if measured.gain_db >= GAIN_MIN_DB else UNDERTRAINED,
+        "status": _status(measured.gain_db),
     }
     return Line(**{**asdict(line), **filled})
+
+
+def _status(gain_db: float | None) -> str:
+    return OK if gain_db is None or gain_db >= GAIN_MIN_DB else UNDERTRAINED
 
 
 def interval(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -216,7 +257,7 @@ def lines_as_csv(lines: Iterable[Line]) -> str:
 def _plain(value: object, metric: str) -> object:
     if value is None:
         return ""
-    return f"{value:.{DECIMALS[metric] + 2}f}" if isinstance(value, float) else value
+    return f"{value:.{METRICS[metric].decimals + 2}f}" if isinstance(value, float) else value
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -272,12 +313,13 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     body, last_noise = [], None
     for row in rows:
         noise, name = names.get(row, row)
-        texts = [_cell_text(cells, (*row, testset), own) for _, testset, own in columns]
+        texts = [_cell_text(plan, cells, (*row, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
     sections = [
         f"# Table {plan.table.number}: {plan.table.title}",
-        f"{plan.table.paper}. Cells are PSNR (dB) / SSIM.",
+        f"{plan.table.paper}. Cells are "
+        f"{' / '.join(METRICS[metric].title for metric in plan.table.metrics)}.",
         align_markdown([header, *body]),
         "\n".join(f"- {item}" for item in [*deviations(plan), *row_notes(plan)]),
     ]
@@ -295,16 +337,22 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
     return columns
 
 
-def _cell_text(cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool) -> str:
-    pair = [cells.get((*key, metric)) for metric in METRICS]
-    if any(line is None for line in pair):
+def _cell_text(
+    plan: TablePlan, cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool
+) -> str:
+    metrics = plan.table.metrics
+    lines = [cells.get((*key, metric)) for metric in metrics]
+    if any(line is None for line in lines):
         return ""
-    values = [line.value if own else line.paper_value for line in pair]
-    if any(value is None for value in values):
-        return pair[0].status if own else ""
-    numbers = zip(values, METRICS, strict=True)
-    text = "/".join(f"{value:.{DECIMALS[metric]}f}" for value, metric in numbers)
-    return f"{text} ({UNDERTRAINED})" if own and pair[0].status == UNDERTRAINED else text
+    values = [line.value if own else line.paper_value for line in lines]
+    if all(value is None for value in values):
+        return lines[0].status if own else ""
+    texts = [
+        "-" if value is None else f"{value:.{METRICS[metric].decimals}f}"
+        for value, metric in zip(values, metrics, strict=True)
+    ]
+    text = "/".join(texts)
+    return f"{text} ({UNDERTRAINED})" if own and lines[0].status == UNDERTRAINED else text
 
 
 def align_markdown(rows: list[list[str]]) -> str:

@@ -13,6 +13,7 @@ from unpaired.files import sha256_of
 from unpaired.fingerprint import ROOT, fingerprint
 from unpaired.methods import module_of
 from unpaired.plan import Model, Pairs, Score, TablePlan, plan_tables, uses_gpu
+from unpaired.tasks import module_of_task
 from unpaired.settings import canonical_json, load_table, parse_settings
 
 # The interpreter that runs Snakemake has this package; an activated environment is not needed.
@@ -178,6 +179,12 @@ def source_folder(wildcards):
     return {} if folder is None else {"folder": local(str(folder))}
 
 
+def training_input(wildcards):
+    model = get_model(wildcards)
+    files = {"packs": [f"results/packs/{name}.h5" for name in model.packs]}
+    return files | ({"start": model.start.file} if model.start else {})
+
+
 def evaluation_input(wildcards):
     score = get_score(wildcards)
     files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
@@ -195,7 +202,7 @@ def evaluation_options(wildcards, input):
     model = f"--model '{input.model}' " if score.model.file else ""
     crop = f" --crop-px {score.protocol.crop_px}" if score.protocol.crop_px else ""
     read_out = f" --read-out {score.read_out}" if score.read_out else ""
-    return f"{model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
+    return f"--task {score.task} {model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
 
 
 def degradations():

@@ -21,7 +21,11 @@ rule evaluate:
     params:
         options=evaluation_options,
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
-        code=lambda wildcards: fingerprint("unpaired.stages.evaluate", get_model(wildcards).module),
+        code=lambda wildcards: fingerprint(
+            "unpaired.stages.evaluate",
+            module_of_task(get_score(wildcards).task),
+            get_model(wildcards).module,
+        ),
     message:
         "Evaluate {wildcards.model} on {wildcards.protocol}, {wildcards.noise}"
     shell:

@@ -45,26 +45,23 @@ METRICS = {
     "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
 }
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS | METRICS
-
 # Methods that restore nothing: what they learn to leave are artifacts.
-DISTORTING = {
+DISTORTERS = {
     "distorting_autoencoder": (
         "unpaired.methods.distorting_autoencoder:DistortingAutoencoderMethod"
     ),
 }
 
+UNTRAINED = PER_IMAGE
+
+METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
+
 
 def module_of(name: str) -> str:
     """Return the module that defines the method ``name``; raises UnpairedError if unknown."""
-    return _place_of(name).partition(":")[0]
-
-
-def _place_of(name: str) -> str:
-    known = METHODS | DISTORTING
-    if name not in known:
-        raise UnpairedError(f"unknown method '{name}'{suggest(name, known)}")
-    return known[name]
+    if name not in METHODS:
+        raise UnpairedError(f"unknown method '{name}'{suggest(name, METHODS)}")
+    return METHODS[name].partition(":")[0]
 
 
 def create(name: str, **overrides: Any):
@@ -73,7 +70,7 @@ def create(name: str, **overrides: Any):
     Raises UnpairedError for an unknown method or setting.
     """
     module = importlib.import_module(module_of(name))
-    cls = getattr(module, _place_of(name).partition(":")[2])
+    cls = getattr(module, METHODS[name].partition(":")[2])
     known = {field.name for field in dataclasses.fields(cls.Config)}
     for key in overrides:
         if key not in known:

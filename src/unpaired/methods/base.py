@@ -93,15 +93,13 @@ class Method(nn.Module):
     """Base of every method that learns.
 
     sees: the only image keys that a training batch holds. knows: what an observation may carry
-    besides the image. needs: names of trained models it starts from (edges of the DAG).
-    read_outs: the ways to restore with one and the same training, if there are several; the first
-    is the default.
+    besides the image. read_outs: the ways to restore with one and the same training, if there are
+    several; the first is the default.
     """
 
     Config: ClassVar[type]
     sees: ClassVar[tuple[str, ...]] = ("noisy",)
     knows: ClassVar[tuple[str, ...]] = ()
-    needs: ClassVar[tuple[str, ...]] = ()
     read_outs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any) -> None:
@@ -117,6 +115,10 @@ class Method(nn.Module):
                 f"{type(self).__name__} has no read-out '{name}'; there are: {known}"
             )
         self.read_out = name
+
+    def start_from(self, other: Method) -> None:
+        """Take over what another trained model has learned; raises TypeError if it cannot."""
+        raise TypeError(f"{type(self).__name__} must define start_from()")
 
     def phases(self) -> list[Phase]:
         """Return the stretches of training, in order; called once, after the weights exist."""

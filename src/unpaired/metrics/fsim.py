@@ -39,7 +39,7 @@ def fsim(reference: np.ndarray, image: np.ndarray, *, chromatic: bool = True) ->
     blocks until the shorter side is near 256 pixels. Raises UnpairedError for other types, shapes
     that differ, other numbers of channels than 1 and 3, and sides below 16 pixels.
     """
-    check_pair(reference, image)
+    check_pair(reference, image, None)
     if reference.shape[-1] not in (1, 3) or min(reference.shape[:2]) < SMALLEST_SIDE_PX:
         raise UnpairedError(
             f"FSIM needs 1 or 3 channels and sides of at least {SMALLEST_SIDE_PX} pixels, "

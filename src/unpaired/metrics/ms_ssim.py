@@ -21,7 +21,7 @@ def ms_ssim(reference: np.ndarray, image: np.ndarray) -> float:
     Raises UnpairedError for other types, shapes that differ, and sides below 176 pixels, of which
     the coarsest scale is smaller than the window.
     """
-    check_pair(reference, image)
+    check_pair(reference, image, None)
     if min(reference.shape[:2]) < SMALLEST_SIDE_PX:
         raise UnpairedError(
             f"MS-SSIM needs at least {SMALLEST_SIDE_PX} pixels a side, not {reference.shape}"
@@ -29,10 +29,10 @@ def ms_ssim(reference: np.ndarray, image: np.ndarray) -> float:
     x, y = reference.astype(np.float64), image.astype(np.float64)
     product = np.ones(reference.shape[-1])
     for weight in SCALE_WEIGHTS[:-1]:
-        _, structure = similarity_maps(x, y)
+        _, structure = similarity_maps(x, y, peak=255.0)
         product *= structure.mean(axis=(0, 1)).clip(0) ** weight
         x, y = _halved(x), _halved(y)
-    luminance, structure = similarity_maps(x, y)
+    luminance, structure = similarity_maps(x, y, peak=255.0)
     product *= (luminance * structure).mean(axis=(0, 1)).clip(0) ** SCALE_WEIGHTS[-1]
     return float(product.mean())
 

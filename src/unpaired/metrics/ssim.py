@@ -35,12 +35,11 @@ def ssim(reference: np.ndarray, image: np.ndarray, *, peak: float | None = None)
     return float(np.mean(luminance * structure))
 
 
-def similarity_maps(
-    x: np.ndarray, y: np.ndarray, *, peak: float
-) -> tuple[np.ndarray, np.ndarray]:
+def similarity_maps(x: np.ndarray, y: np.ndarray, *, peak: float) -> tuple[np.ndarray, np.ndarray]:
     """Return SSIM's factors, luminance and contrast with structure, where the window fits.
 
-    x, y: H x W x C, floating, range ``peak``, at least 11 pixels a side. The maps are 10 pixels smaller.
+    x, y: H x W x C, floating, range ``peak``, at least 11 pixels a side. The maps are 10 pixels
+    smaller.
     """
     mean_x, mean_y = _local_mean(x), _local_mean(y)
     variance_x = _local_mean(x * x) - mean_x**2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.plan import TablePlan
 from unpaired.tables import (
-    DECIMALS,
     IMAGES_FOR_INTERVAL,
     METRICS,
     Line,
@@ -21,9 +20,7 @@ from unpaired.tables import (
     title_of_testset,
 )
 
-METRIC_TITLES = {"psnr_db": "PSNR (dB)", "ssim": "SSIM"}
-# A printed value is rounded, and seeds differ by about the first of these.
-SIZES = (("match", {"psnr_db": 0.1, "ssim": 0.005}), ("near", {"psnr_db": 0.5, "ssim": 0.02}))
+SIZES = ("match", "near")  # of a difference to the paper, as ``Metric`` says for each
 LARGEST_SIZE = "far"
 MINUS = "\N{MINUS SIGN}"
 
@@ -90,12 +87,12 @@ def _column_group(plan: TablePlan, testset: str, lines: Sequence[Line]) -> Colum
     }
     has["difference"] = has["ours"] and has["paper"]
     columns = [
-        Column(METRIC_TITLES[metric], testset, quantity, metric)
-        for metric in METRICS
+        Column(METRICS[metric].title, testset, quantity, metric)
+        for metric in plan.table.metrics
         for quantity, there in has.items()
         if there
     ]
-    columns.append(Column("status", testset, "", METRICS[0]))
+    columns.append(Column("status", testset, "", plan.table.metrics[0]))
     return ColumnGroup(title_of_testset(plan, testset), _about(lines), columns)
 
 
@@ -146,13 +143,15 @@ def _shown(
 def _number(value: float | None, metric: str, absent: str) -> Shown:
     if value is None:
         return Shown(absent, kind="missing")
-    return Shown(f"{value:.{DECIMALS[metric]}f}", str(value))
+    return Shown(f"{value:.{METRICS[metric].decimals}f}", str(value))
 
 
 def _interval(line: Line) -> str:
     if line.ci_low is None or line.ci_high is None:
         return ""
-    return " to ".join(f"{end:.{DECIMALS[line.metric]}f}" for end in (line.ci_low, line.ci_high))
+    return " to ".join(
+        f"{end:.{METRICS[line.metric].decimals}f}" for end in (line.ci_low, line.ci_high)
+    )
 
 
 def _difference(line: Line) -> Shown:
@@ -160,22 +159,23 @@ def _difference(line: Line) -> Shown:
         return Shown("not printed", kind="missing")
     if line.delta is None:
         return Shown("other protocol", kind="missing")
-    text = f"{line.delta:+.{DECIMALS[line.metric]}f}".replace("-", MINUS)
+    text = f"{line.delta:+.{METRICS[line.metric].decimals}f}".replace("-", MINUS)
     size = size_of(line.delta, line.metric)
     return Shown(text, str(line.delta), kind=f"size-{size}", detail=size)
 
 
 def size_of(difference: float, metric: str) -> str:
     """Return the word for a difference to the paper, whatever its sign."""
-    fitting = (word for word, limits in SIZES if abs(difference) <= limits[metric])
+    fitting = (word for word in SIZES if abs(difference) <= getattr(METRICS[metric], word))
     return next(fitting, LARGEST_SIZE)
 
 
-def sizes_explained() -> str:
-    """Return the legend of the words for differences."""
+def sizes_explained(plans: Iterable[TablePlan]) -> str:
+    """Return the legend of the words for differences, for the metrics of these tables."""
+    metrics = [METRICS[m] for m in dict.fromkeys(m for plan in plans for m in plan.table.metrics)]
     said = [
-        f"{word}: at most {limits['psnr_db']:g} dB or {limits['ssim']:g} SSIM from the paper"
-        for word, limits in SIZES
+        f"{word}: at most {', '.join(f'{getattr(m, word):g} in {m.title}' for m in metrics)}"
+        for word in SIZES
     ]
     return "; ".join([*said, f"{LARGEST_SIZE}: more"]) + "."
 

@@ -36,7 +36,7 @@ def write_report(
         version=__version__,
         tables=[_table(plan, root, side_px) for plan in plans.values()],
         refusals={number: str(error) for number, error in refusals.items()},
-        sizes=numbers.sizes_explained(),
+        sizes=numbers.sizes_explained(plans.values()),
         settings=_settings_shown(settings),
     )
     with atomic_path(path) as aside:

@@ -1,4 +1,4 @@
-"""Model + test pack -> scores, a restored example picture, and a record of how."""
+"""Model + test pack -> scores, an example picture, and a record of how."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
 from unpaired.corruptions.noise import get_noise
 from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
-from unpaired.evaluation import compare
 from unpaired.files import atomic_path, sha256_of, write_rows
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
@@ -20,6 +18,7 @@ from unpaired.methods.base import Restorer
 from unpaired.packs import Pack
 from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.stages import json_argument, run
+from unpaired.tasks import TASKS, scorer_of
 from unpaired.weights import load_model
 
 
@@ -39,7 +38,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.read_out:
         restorer.choose_read_out(arguments.read_out)
     pack, start = Pack(arguments.pack), time.perf_counter()
-    comparisons = compare(
+    scored = scorer_of(arguments.task)(
         restorer,
         pack,
         get_noise(arguments.noise),
@@ -47,15 +46,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         crop_px=arguments.crop_px,
         device=device,
     )
-    rows, example = [], None
-    for comparison in comparisons:
-        rows.append(comparison.row())
-        if example is None:
-            example = comparison.triptych()
     seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
-        Image.fromarray(example).save(aside)
-    write_rows(arguments.output, rows)
+        Image.fromarray(scored.example).save(aside)
+    write_rows(arguments.output, scored.rows)
     about = {
         "spec": arguments.spec,
         "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
@@ -65,12 +59,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "device": describe(device),
         "precision": _precision(arguments.model, restorer, device),
         "seconds": round(seconds, 3),
+        "pooled": scored.pooled,
     }
     write_record(arguments.record, about)
-    gain = np.mean([row["psnr_db"] - row["noisy_psnr_db"] for row in rows])
-    print(
-        f"{np.mean([row['psnr_db'] for row in rows]):.2f} dB, {gain:+.2f} dB over the noisy image"
-    )
+    print(scored.summary)
 
 
 def _precision(model: Path | None, restorer: Restorer, device: torch.device) -> str | None:
@@ -86,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=Path, help="weights; none for a method that needs no training"
     )
+    parser.add_argument("--task", choices=TASKS, default="restore", help="what the product does")
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
     parser.add_argument("--code", required=True, help="fingerprint of the code, for the record")
     parser.add_argument("--pack", type=Path, required=True)
@@ -96,9 +89,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, required=True, help="scores to write (CSV)")
-    parser.add_argument(
-        "--example", type=Path, required=True, help="noisy | restored | clean (PNG)"
-    )
+    parser.add_argument("--example", type=Path, required=True, help="picture to look at (PNG)")
     parser.add_argument("--record", type=Path, required=True, help="record to write (JSON)")
     return parser
 

@@ -25,7 +25,7 @@ from unpaired.sampling import CropSamples
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
 from unpaired.unpaired_sampling import UnpairedSamples
-from unpaired.weights import save_model
+from unpaired.weights import load_model, save_model
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -44,6 +44,8 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     torch.set_num_threads(spec["threads"])
     torch.manual_seed(seed_for(spec["seed"], "weights"))
     method = create(spec["method"], **spec["overrides"])
+    if arguments.start:
+        method.start_from(load_model(arguments.start)[1])
     packs = [Pack(path) for path in arguments.pack]
     data = [data_record(pack) for pack in packs]
     samples = _samples(method, packs, spec)
@@ -105,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pack", type=Path, nargs="+", required=True, help="a pack, or a noisy and a clean one"
     )
+    parser.add_argument("--start", type=Path, help="weights of the model that it starts from")
     parser.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     parser.add_argument("--about", type=Path, required=True, help="record to write (JSON)")
     parser.add_argument("--history", type=Path, required=True, help="losses to write (CSV)")
