@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from unpaired.color.ab_bins import BINS
 from unpaired.devices import choose_device, choose_precision, describe
-from unpaired.methods import PER_IMAGE, create
+from unpaired.methods import UNTRAINED, create
 from unpaired.methods.base import Method, Observation, TrainingState
 from unpaired.steps import take_step
 
@@ -28,8 +29,10 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
     chosen = choose_device(device)
     precision = choose_precision("auto", chosen)
     method = create(name)
+    if getattr(method, "needs_prior", False):
+        method.set_prior(torch.full((BINS,), 1 / BINS, dtype=torch.float64))  # Any takes as long.
     about = {"device": describe(chosen), "precision": precision}
-    if name not in PER_IMAGE:
+    if name not in UNTRAINED:
         images_seen = sum(phase.images_seen for phase in method.phases())
         seconds = images_seen * _seconds_per_image_seen(method.to(chosen), chosen, precision)
         return about | {"hours": seconds / 3600, "hours_per": "training"}
@@ -44,7 +47,8 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
 
 def _seconds_per_image_seen(method: Method, device: torch.device, precision: str) -> float:
     config = method.config
-    picture = torch.rand(1, config.channels, config.patch_px, config.patch_px, device=device)
+    channels = getattr(config, "channels", 3)
+    picture = torch.rand(1, channels, config.patch_px, config.patch_px, device=device)
     batch = dict.fromkeys(method.sees, picture)
     batch |= {
         "level": torch.tensor([0.1], device=device),

@@ -39,9 +39,15 @@ class Metric:
 METRICS = {
     "psnr_db": Metric("PSNR (dB)", 2, 0.1, 0.5),
     "ssim": Metric("SSIM", 3, 0.005, 0.02),
+    # Of colours, in percent; a test set's prior or the averaging order move them by tenths.
+    "auc": Metric("AuC (%)", 1, 0.3, 1.0),
+    "auc_rebalanced": Metric("rebalanced AuC (%)", 1, 0.3, 1.0),
+    "auc_per_image": Metric("AuC per image (%)", 1, 0.3, 1.0),
+    "auc_rebalanced_per_image": Metric("rebalanced AuC per image (%)", 1, 0.3, 1.0),
 }
 GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
 IMAGES_FOR_INTERVAL = 10
+BYTES_PER_PARAMETER = 4
 CONFIDENCE = 0.95
 # How a training runs, not what it computes.
 NOT_DEVIATIONS = {"threads", "workers", "checkpoint_seconds", "precision", "devices", "nodes"}
@@ -424,6 +430,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
             "model",
             "seed",
             *(f"train_{key}" for key in about),
+            "model_megabytes",
             "restore_seconds_per_mpix",
             "paper_budget_hours",
             "paper_budget_hours_per",
@@ -440,6 +447,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         ]
         restoring = f"{np.mean(seconds):.3f}" if seconds else ""
         cost = [record.get(key, "") for key in about]
+        cost.append(f"{BYTES_PER_PARAMETER * record['parameters'] / 1e6:.3f}" if record else "")
         budget = _budget_texts(None if row in unlike_method else budgets.get(model.method))
         seed = model.spec.get("seed", "")
         writer.writerow([row, noise, model.id, seed, *cost, restoring, *budget])

@@ -22,8 +22,6 @@ from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.base import TrainingState
 from unpaired.methods.colorization import (
-    Gray,
-    RandomColours,
     is_coloured,
     mirror_at_random,
 )
@@ -181,7 +179,7 @@ def test_fine_tuning_starts_from_all_but_the_head():
     full.network.body[0][-1].running_mean.fill_(0.3)
     method = create("colorization", width=4, loss="regression")
     head = method.network.head.weight.clone()
-    method.initialize_from(full)
+    method.start_from(full)
     assert torch.equal(method.network.head.weight, head)
     ours, theirs = (m.network.body.state_dict() for m in (method, full))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -189,7 +187,7 @@ def test_fine_tuning_starts_from_all_but_the_head():
     assert not torch.equal(full.network.body[0][0].weight, method.network.body[0][0].weight)
     for other in (create("colorization", width=8), create("n2c")):
         with pytest.raises(UnpairedError, match="width 4"):
-            method.initialize_from(other)
+            method.start_from(other)
 
 
 def test_what_cannot_be_trained_is_refused():

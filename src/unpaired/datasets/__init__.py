@@ -80,6 +80,42 @@ DATASETS = {
             layout="imagenet/val/**/ILSVRC2012_val_*.JPEG, flat or in class folders",
         ),
         DataSet(
+            "imagenet_train",
+            "ImageNet training, squeezed to 256 x 256",
+            "unpaired.datasets.imagenet:square_records",
+            folder="imagenet/train",
+            pictures=1_281_167,
+            where="ILSVRC2012 training images, from image-net.org (free account)",
+            layout="imagenet/train/n*/*.JPEG, in class folders",
+        ),
+        DataSet(
+            "imagenet_val_10k",
+            "ImageNet validation, 10,000 squeezed to 256 x 256",
+            "unpaired.datasets.imagenet:colorization_test_records",
+            folder="imagenet/val",
+            pictures=10_000,
+            megapixels=655.36,
+            where="ILSVRC2012 validation images, from image-net.org (free account), and the list "
+            "resources/ilsvrclin12_val_inds.npy of github.com/richzhang/colorization-pytorch",
+            layout="imagenet/val/**/ILSVRC2012_val_*.JPEG, flat or in class folders, and "
+            "imagenet/ilsvrclin12_val_inds.npy",
+        ),
+        DataSet(
+            "colour_scenes_train",
+            "drawn scenes of known colours (train)",
+            "unpaired.datasets.colour_scenes:train_records",
+            pictures=400,
+            where="drawn by rule",
+        ),
+        DataSet(
+            "colour_scenes_test",
+            "drawn scenes of known colours (test)",
+            "unpaired.datasets.colour_scenes:test_records",
+            pictures=60,
+            megapixels=0.25,
+            where="drawn by rule",
+        ),
+        DataSet(
             "kodak",
             "Kodak",
             "unpaired.datasets.folder:records",

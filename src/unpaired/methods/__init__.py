@@ -40,6 +40,14 @@ COLORIZERS = {
     "colorization": "unpaired.methods.colorization:Colorization",
 }
 
+# Methods that give gray pictures colours without having learned to: what colorizers are compared
+# with. `random_colours` takes them from the pictures of its training set.
+UNTRAINED_COLORIZERS = {
+    "gray": "unpaired.methods.untrained_colours:Gray",
+    "random_colours": "unpaired.methods.untrained_colours:RandomColours",
+}
+WITH_PICTURES = ("random_colours",)
+
 # Methods that learn a distance between pictures from judgments.
 METRICS = {
     "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
@@ -52,9 +60,9 @@ DISTORTERS = {
     ),
 }
 
-UNTRAINED = PER_IMAGE
+UNTRAINED = PER_IMAGE | UNTRAINED_COLORIZERS
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
+METHODS = TRAINED | UNTRAINED | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
 
 
 def module_of(name: str) -> str:

@@ -120,6 +120,9 @@ class Method(nn.Module):
         """Take over what another trained model has learned; raises TypeError if it cannot."""
         raise TypeError(f"{type(self).__name__} must define start_from()")
 
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Hook before a training that starts from nothing: set weights by its first samples."""
+
     def phases(self) -> list[Phase]:
         """Return the stretches of training, in order; called once, after the weights exist."""
         raise TypeError(f"{type(self).__name__} must define phases()")
