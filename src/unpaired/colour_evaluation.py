@@ -50,7 +50,7 @@ class Coloured:
 
 def as_batch(picture: np.ndarray) -> Tensor:
     """Return H x W x 3 uint8 as 1 x 3 x H x W in [0, 1], float32."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None] / 255
+    return torch.tensor(picture).permute(2, 0, 1)[None] / 255
 
 
 def with_colours(lab: Tensor, ab: Tensor) -> np.ndarray:

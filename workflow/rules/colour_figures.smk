@@ -1,3 +1,6 @@
+ruleorder: colour_figures > figure
+
+
 rule colour_figures:
     input:
         unpack(colour_figures_input),
