@@ -16,7 +16,7 @@ from unpaired.methods import METHODS
 from .conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-TABLES = ["1", "2", "3", "4", "6", "7"]
+TABLES = ["1", "2", "3", "4", "6", "7", "10"]
 
 
 @pytest.mark.parametrize("number", TABLES)

@@ -20,7 +20,9 @@ from scipy.stats import t as student_t
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
+from unpaired.methods import COLORIZERS
 from unpaired.plan import Cell, Model, Score, TablePlan
+from unpaired.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -379,7 +381,7 @@ def deviations(plan: TablePlan) -> list[str]:
         f"{section}.{key}": value
         for section in ("training", "network")
         for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
-        if key not in NOT_DEVIATIONS
+        if key not in NOT_DEVIATIONS and any(_uses(settings, m.method, key) for m in plan.trainings)
     }
     if changed:
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
@@ -401,11 +403,18 @@ def deviations(plan: TablePlan) -> list[str]:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
         )
-    if settings.evaluation.repeats:
+    if settings.evaluation.repeats and plan.table.task == "restore":
         said.append(
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
     return said
+
+
+def _uses(settings: Settings, method: str, key: str) -> bool:
+    """Whether a training of ``method`` is told a setting, and not another value of its own."""
+    if key == "global_residual" and method in COLORIZERS:
+        return False
+    return key not in settings.overrides.get(method, {})
 
 
 def costs_as_csv(plan: TablePlan, root: Path) -> str:

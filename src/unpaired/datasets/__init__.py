@@ -104,7 +104,7 @@ DATASETS = {
             "colour_scenes_train",
             "drawn scenes of known colours (train)",
             "unpaired.datasets.colour_scenes:train_records",
-            pictures=400,
+            pictures=2000,
             where="drawn by rule",
         ),
         DataSet(
