@@ -260,6 +260,7 @@ class Pack:
         file = self._open()
         self.source = str(file.attrs["source"])
         self.value_range = tuple(float(value) for value in file.attrs["value_range"])
+        self.colour_space = str(file.attrs["colour_space"])
         self.settings = json.loads(file.attrs["settings"])
         self.columns = {
             column: [value.decode() for value in file[f"columns/{column}"][:]] for column in COLUMNS
