@@ -182,8 +182,9 @@ def _colours_of_bins(lightness: float) -> np.ndarray:
 def draw_distributions(path: Path, model: Colorization, shown: Sequence[Shown]) -> None:
     """Write, per picture, the distributions predicted at some pixels.
 
-    Pixels are the centres of the cells whose true colours differ most from each other. Discs: bins
-    in their colours, areas as their probabilities; cross: the annealed mean; square: truth.
+    Pixels are those of a coarse grid whose true colours differ most from each other. Discs: bins
+    in their colours, areas as their probabilities; cross: the annealed mean; square: truth. (The
+    thesis shows the same numbers the other way round: of some bins, maps over the picture.)
     """
     figure = Figure((1.9 * (POINTS + 1), 1.9 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), POINTS + 1, squeeze=False)
@@ -215,7 +216,7 @@ def draw_distributions(path: Path, model: Colorization, shown: Sequence[Shown]) 
             shares = distribution[:, cell[0], cell[1]].numpy()
             lightness = float(lab[0, row, column])
             axis.scatter(
-                *CENTRES.T, s=250 * shares, c=_colours_of_bins(lightness), lw=0.3, edgecolors="0.5"
+                *CENTRES.T, s=400 * shares, c=_colours_of_bins(lightness), lw=0.3, edgecolors="0.5"
             )
             axis.plot(*annealed[:, row, column], "x", color="black", ms=5)
             axis.plot(*lab[1:, row, column], "s", color="black", ms=6, mfc="none", mew=0.7)

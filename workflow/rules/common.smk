@@ -28,7 +28,7 @@ TABLE_FILES = sorted(TABLES_FOLDER.glob("table*.yaml"))
 
 try:
     SETTINGS = parse_settings(config)
-    TABLES = [load_table(path) for path in TABLE_FILES]
+    TABLES = sorted(map(load_table, TABLE_FILES), key=lambda table: table.number)
     PLANS, REFUSALS = plan_tables(TABLES, SETTINGS)
 except UnpairedError as error:
     exit_with(error)
