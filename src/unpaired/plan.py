@@ -431,7 +431,7 @@ def _trained(
         "global_residual": network.global_residual,
     }
     if method in COLORIZERS:
-        del set_by_config["global_residual"]  # What comes out is no correction of what goes in.
+        set_by_config = {}  # Those are for restorers; ``overrides`` sets what these are at a scale.
     overrides = defaults | {key: value for key, value in set_by_config.items() if value is not None}
     overrides |= settings.overrides.get(method, {})
     channels = get_dataset(data_set, settings).channels

@@ -20,9 +20,7 @@ from scipy.stats import t as student_t
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
-from unpaired.methods import COLORIZERS
 from unpaired.plan import Cell, Model, Score, TablePlan
-from unpaired.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -381,9 +379,9 @@ def deviations(plan: TablePlan) -> list[str]:
         f"{section}.{key}": value
         for section in ("training", "network")
         for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
-        if key not in NOT_DEVIATIONS and any(_uses(settings, m.method, key) for m in plan.trainings)
+        if key not in NOT_DEVIATIONS
     }
-    if changed:
+    if changed and plan.table.task == "restore":
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
         said.append(f"Training differs from the papers': {listed}.")
     run = {model.method for model in [*plan.models, *plan.trainings]}
@@ -408,13 +406,6 @@ def deviations(plan: TablePlan) -> list[str]:
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
     return said
-
-
-def _uses(settings: Settings, method: str, key: str) -> bool:
-    """Whether a training of ``method`` is told a setting, and not another value of its own."""
-    if key == "global_residual" and method in COLORIZERS:
-        return False
-    return key not in settings.overrides.get(method, {})
 
 
 def costs_as_csv(plan: TablePlan, root: Path) -> str:

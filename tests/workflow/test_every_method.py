@@ -67,7 +67,7 @@ def test_every_row_of_colorization_is_run_and_drawn(project):
     options = [
         "noises=[none]",
         "testsets=null",
-        "overrides={colorization: {picture_px: 64, width: 2}}",
+        "overrides={colorization: {images_seen: 4, patch_px: 64, picture_px: 64, width: 2}}",
     ]
     tiny = [option for option in TINY if not option.startswith("overrides")]
     done = project.run(*tiny, *options, "--", "results/table10.csv", *figures)
