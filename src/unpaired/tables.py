@@ -413,14 +413,14 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     """Return what each model cost to train and costs to use, from the records of the runs.
 
     At demo scale also what the paper's budget would cost here, per training, or per image where a
-    method is fitted to each (see costs.py); empty for a method that is not fitted, and for a row
-    with defaults of its own, such as another network, whose cost is not that of the method.
+    method is fitted to each (see costs.py); empty for a method that is not fitted, and where the
+    cost is not that of the method (see ``TablePlan.measured_budgets``).
     """
     budgets = {
         method: read_record(root / f"results/budgets/{method}.json")
         for method in plan.measured_budgets
     }
-    unlike_method = {cell.row.name for cell in plan.cells if cell.row.defaults}
+    with_defaults = {cell.row.name for cell in plan.cells if cell.row.defaults}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
@@ -447,7 +447,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         ]
         restoring = f"{np.mean(seconds):.3f}" if seconds else ""
         cost = [record.get(key, "") for key in about]
-        budget = _budget_texts(None if row in unlike_method else budgets.get(model.method))
+        budget = _budget_texts(None if row in with_defaults else budgets.get(model.method))
         seed = model.spec.get("seed", "")
         writer.writerow([row, noise, model.id, seed, *cost, restoring, *budget])
     return text.getvalue()
