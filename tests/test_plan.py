@@ -258,7 +258,8 @@ def test_settings_replace_defaults_and_not_options(tmp_path):
     (rrg,) = {m.id: m for m in models_of(paper, "neighbor2neighbor_rrgs")}.values()
     assert rrg.spec["train_set"] == "sidd_medium_raw"
     overrides = rrg.spec["overrides"]
-    assert (overrides["learning_rate"], overrides["width"], overrides["gamma"]) == (1e-4, 64, 1)
+    assert (overrides["learning_rate"], overrides["gamma"]) == (1e-4, 1)
+    assert "width" not in overrides
     config = {"training": {"learning_rate": 0.5}, "network": {"width": 8}}
     small = models_of(demo(RAW, **config), "neighbor2neighbor_rrgs")[0].spec["overrides"]
     assert (small["learning_rate"], small["width"], small["gamma"]) == (0.5, 8, 1)

@@ -201,10 +201,14 @@ class TablePlan:
 
     @property
     def measured_budgets(self) -> list[str]:
-        """Methods whose cost at the paper's budget is measured, to be told beside the demo's."""
-        if self.settings.scale != "demo":
+        """Methods whose cost at the paper's budget is measured, to be told beside the demo's.
+
+        Not where a table or a row has defaults of its own, whose cost is not that of the method.
+        """
+        if self.settings.scale != "demo" or self.table.defaults:
             return []
-        return sorted({model.method for model in [*self.models, *self.trainings]})
+        scores = (s for cell in self.cells if not cell.row.defaults for s in cell.scores)
+        return sorted({model.method for score in scores for model in score.model.lineage})
 
     @property
     def noises(self) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
+from unpaired.corruptions.noise import CAMERA, NONE
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
@@ -289,12 +290,18 @@ def _line_from(row: dict[str, str]) -> Line:
     )
 
 
-def shown_names(plan: TablePlan) -> dict[tuple[str, str], tuple[str, str]]:
+def shown_names(
+    plan: TablePlan, rows: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, str]]:
     """Return (noise, row) by what the paper's numbers call them.
 
-    Where the paper's names hide what a row is, as in its ablations, ours are shown.
+    Where the paper's names hide what a row is, as in its ablations, ours are shown. A row that only
+    the paper has stands with ours of its setting.
     """
-    return {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+    ours = {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+    noises = {cell.setting: cell.noise for cell in plan.cells}
+    printed = {row: (noises.get(row[0], row[0]), row[1]) for row in rows}
+    return printed | ours
 
 
 def row_notes(plan: TablePlan) -> list[str]:
@@ -312,13 +319,13 @@ def title_of_testset(plan: TablePlan, testset: str) -> str:
 def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     """Return the table laid out as the paper prints it, with its deviations listed below."""
     cells = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
-    names = shown_names(plan)
     rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
+    names = shown_names(plan, rows)
     columns = _columns(plan, lines)
     header = ["noise", "method", *(title for title, _, _ in columns)]
     body, last_noise = [], None
     for row in rows:
-        noise, name = names.get(row, row)
+        noise, name = names[row]
         texts = [_cell_text(plan, cells, (*row, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
@@ -401,7 +408,7 @@ def deviations(plan: TablePlan) -> list[str]:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
         )
-    if settings.evaluation.repeats and plan.table.task == "restore":
+    if settings.evaluation.repeats and not set(plan.noises) <= {CAMERA, NONE}:
         said.append(
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
@@ -412,14 +419,14 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     """Return what each model cost to train and costs to use, from the records of the runs.
 
     At demo scale also what the paper's budget would cost here, per training, or per image where a
-    method is fitted to each (see costs.py); empty for a method that is not fitted, and for a row
-    with defaults of its own, such as another network, whose cost is not that of the method.
+    method is fitted to each (see costs.py); empty for a method that is not fitted, and where the
+    cost is not that of the method (see ``TablePlan.measured_budgets``).
     """
     budgets = {
         method: read_record(root / f"results/budgets/{method}.json")
         for method in plan.measured_budgets
     }
-    unlike_method = {cell.row.name for cell in plan.cells if cell.row.defaults}
+    with_defaults = {cell.row.name for cell in plan.cells if cell.row.defaults}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
@@ -448,7 +455,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         restoring = f"{np.mean(seconds):.3f}" if seconds else ""
         cost = [record.get(key, "") for key in about]
         cost.append(f"{BYTES_PER_PARAMETER * record['parameters'] / 1e6:.3f}" if record else "")
-        budget = _budget_texts(None if row in unlike_method else budgets.get(model.method))
+        budget = _budget_texts(None if row in with_defaults else budgets.get(model.method))
         seed = model.spec.get("seed", "")
         writer.writerow([row, noise, model.id, seed, *cost, restoring, *budget])
     return text.getvalue()

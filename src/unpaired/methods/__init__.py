@@ -17,6 +17,7 @@ TRAINED = {
     "n2n": "unpaired.methods.n2n:Noise2Noise",
     "n2v": "unpaired.methods.n2v:Noise2Void",
     "neighbor2neighbor": "unpaired.methods.neighbor2neighbor:Neighbor2Neighbor",
+    "neighbor2neighbor_rrg": "unpaired.methods.neighbor2neighbor_rrg:Neighbor2NeighborRRG",
     "noise2self": "unpaired.methods.noise2self:Noise2Self",
     "noisier2noise": "unpaired.methods.noisier2noise:Noisier2Noise",
 }

@@ -28,9 +28,9 @@ class LUDVAEConfig(DegradationConfig):
         in the paper by 1 / 5e8 per iteration, hence to 4e-4.
     commitment_weight: of the distance between features and codes (VQ-VAE-2's).
     width, residual_width, residual_blocks, code_dim, codes: of the network.
-    start_noise_std: with ``global_residual``, of the noise that latents of N(0, I) are at first. The
-        divergence weighs so little that this scale stays nearly as it is, so it should be that of
-        weak noise of the set: in synthesis t multiplies it by 1 to 4. Not in the paper.
+    start_noise_std: with ``global_residual``, of the noise that latents of N(0, I) are at first.
+        The divergence weighs so little that this scale stays nearly as it is, so it should be that
+        of weak noise of the set: in synthesis t multiplies it by 1 to 4. Not in the paper.
     """
 
     blur_kernel_px: int = 21
