@@ -23,6 +23,9 @@ CUBE_ROOT_FROM, CUBE_FROM = 0.008856, 0.2068966  # in X / Xn and in f(X / Xn)
 SLOPE, INTERCEPT = 7.787, 16 / 116
 SRGB_CURVE_FROM, LINEAR_CURVE_FROM = 0.04045, 0.0031308
 GAMUT_TOLERANCE = 2e-4  # in RGB: gray of L = 100 is not exactly white, the matrix being rounded
+# The same in linear RGB, which spares a power per channel.
+LINEAR_LEAST = -GAMUT_TOLERANCE / 12.92
+LINEAR_MOST = ((1 + GAMUT_TOLERANCE + 0.055) / 1.055) ** 2.4
 BISECTIONS = 16  # leave an error of 150 / 2^16 in chroma
 
 
@@ -50,19 +53,24 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def _lab_to_rgb_unclipped(lab: Tensor) -> Tensor:
-    lightness, a, b = lab.unbind(1)
-    y = (lightness + 16) / 116
-    roots = torch.stack([y + a / 500, y, (y - b / 200).clamp(min=0)], dim=1)
-    ratios = torch.where(roots > CUBE_FROM, roots**3, (roots - INTERCEPT) / SLOPE)
-    linear = _mix(ratios, _from_ratios())
+    linear = _lab_to_linear(lab)
     curved = 1.055 * linear.clamp(min=LINEAR_CURVE_FROM) ** (1 / 2.4) - 0.055
     return torch.where(linear > LINEAR_CURVE_FROM, curved, 12.92 * linear)
 
 
+def _lab_to_linear(lab: Tensor) -> Tensor:
+    """Return linear RGB, neither clipped nor curved."""
+    lightness, a, b = lab.unbind(1)
+    y = (lightness + 16) / 116
+    roots = torch.stack([y + a / 500, y, (y - b / 200).clamp(min=0)], dim=1)
+    ratios = torch.where(roots > CUBE_FROM, roots**3, (roots - INTERCEPT) / SLOPE)
+    return _mix(ratios, _from_ratios())
+
+
 def in_gamut(lab: Tensor) -> Tensor:
     """Tell which pixels of B x 3 x H x W are sRGB colours to GAMUT_TOLERANCE: B x H x W, bool."""
-    rgb = _lab_to_rgb_unclipped(lab)
-    return (rgb >= -GAMUT_TOLERANCE).all(1) & (rgb <= 1 + GAMUT_TOLERANCE).all(1)
+    linear = _lab_to_linear(lab)
+    return (linear >= LINEAR_LEAST).all(1) & (linear <= LINEAR_MOST).all(1)
 
 
 def into_gamut(lab: Tensor) -> Tensor:
