@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.corruptions.network_distortions import NetworkDistortion
+from unpaired.network_distortions import NetworkDistortion
 from unpaired.datasets import bapps, embedded
 from unpaired.datasets.simulated_bapps import (
     PARTS,

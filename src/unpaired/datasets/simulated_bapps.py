@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.corruptions.distortions import DISTORTIONS, apply_all, compositions
-from unpaired.corruptions.network_distortions import NetworkDistortion, load
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.datasets import bapps, embedded
 from unpaired.datasets.bapps import PATCH_PX, Judged, Split, Task
 from unpaired.files import atomic_path

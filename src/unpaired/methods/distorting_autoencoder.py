@@ -1,7 +1,7 @@
 """Denoising autoencoders whose outputs are distortions (Zhang 2018, section 6.2.1, Table 6.2).
 
 They are not meant to restore well, but to leave the artifacts that networks leave. Which of them
-is trained is drawn in `corruptions.network_distortions`.
+is trained is drawn in `corruptions.distorting_networks`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
+from unpaired.corruptions.distorting_networks import CORRUPTIONS
 from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Method, Observation, Phase, TrainingState
 from unpaired.networks.distorting_autoencoder import (
@@ -23,7 +24,6 @@ from unpaired.networks.distorting_autoencoder import (
 )
 from unpaired.schedules import SCHEDULES
 
-CORRUPTIONS = ("none", "pink_noise", "white_noise", "gray", "downsampling")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 DISCRIMINATOR_WIDTH = 16
 
