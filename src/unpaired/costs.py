@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from unpaired.devices import choose_device, choose_precision, describe
-from unpaired.methods import PER_IMAGE, create
+from unpaired.methods import UNTRAINED, create
 from unpaired.methods.base import Method, Observation, TrainingState
 from unpaired.steps import take_step
 
@@ -29,7 +29,7 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
     precision = choose_precision("auto", chosen)
     method = create(name)
     about = {"device": describe(chosen), "precision": precision}
-    if name not in PER_IMAGE:
+    if name not in UNTRAINED:
         images_seen = sum(phase.images_seen for phase in method.phases())
         seconds = images_seen * _seconds_per_image_seen(method.to(chosen), chosen, precision)
         return about | {"hours": seconds / 3600, "hours_per": "training"}
@@ -44,11 +44,13 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
 
 def _seconds_per_image_seen(method: Method, device: torch.device, precision: str) -> float:
     config = method.config
-    picture = torch.rand(1, config.channels, config.patch_px, config.patch_px, device=device)
+    channels = getattr(config, "channels", 3)
+    picture = torch.rand(1, channels, config.patch_px, config.patch_px, device=device)
     batch = dict.fromkeys(method.sees, picture)
     batch |= {
         "level": torch.tensor([0.1], device=device),
         "sample": torch.tensor([0], device=device),
+        "judge": torch.tensor([0.5], device=device),
     }
     phase = method.phases()[-1]
     state = TrainingState(0, 0, 0, 0.5, phase.name)

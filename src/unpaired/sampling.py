@@ -33,8 +33,9 @@ def _instance_of(name: str) -> str:
 class CropSamples(Dataset):
     """``self[k]`` -> {"noisy": C x P x P, ..., "sample": k}: the keys in ``sees`` and no more.
 
-    Keys: "noisy", "noisy_again" (the same scene with other noise), "clean", and "level" (a scalar:
-    what the noise of "noisy" was drawn with, see ``Noise``).
+    Keys: "noisy", "noisy_again" (the same scene with other noise), "clean", "level" (a scalar: what
+    the noise of "noisy" was drawn with, see ``Noise``), and "image" (the record's picture as it is,
+    of a pair the clean one: for methods that have nothing to do with noise).
     noise: added to the clean picture of a record. None when the pack itself is noisy: then "noisy"
     and "clean" are those of its pairs, "noisy_again" is the noisy picture of another frame of the
     same instance (records ``<instance>/<frame>``), and of pictures alone only "noisy" can be seen.
@@ -65,7 +66,7 @@ class CropSamples(Dataset):
         """Refuse what a pack that is noisy itself cannot show."""
         if self.noise is not None:
             return
-        missing = [key for key in self.sees if key != "noisy"]
+        missing = [key for key in self.sees if key not in ("noisy", "image")]
         if self.pack.is_paired:
             missing = [key for key in missing if key not in ("clean", "noisy_again")]
         if missing:
@@ -137,6 +138,8 @@ class CropSamples(Dataset):
         return numpy_generator(self.seed, "fresh", key, sample)
 
     def _view(self, key: str, index: int, sample: int, rows: slice, columns: slice) -> np.ndarray:
+        if key == "image":
+            return self.pack.read_unit(index, self._clean, rows, columns)
         if self.noise is None and key != "clean":
             record = index if key == "noisy" else self._other_frame(index)
             return self.pack.read_unit(record, self._noisy, rows, columns)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Called with (product, pack, noise, repeats=, crop_px=, device=); returns Scored.
 TASKS = {
     "restore": "unpaired.evaluation:score",
+    "judge": "unpaired.judgments:score",
 }
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.network_distortions import NetworkDistortion
 from unpaired.datasets import bapps, embedded
 from unpaired.datasets.simulated_bapps import (
     PARTS,
@@ -18,6 +17,7 @@ from unpaired.datasets.simulated_bapps import (
     triplets,
 )
 from unpaired.methods import create
+from unpaired.network_distortions import NetworkDistortion
 from unpaired.observer import L2_CONTROL, SIMULATED, Observer, l2_distance
 from unpaired.packs import Pack, write_pack
 from unpaired.randomness import seed_for

@@ -56,15 +56,19 @@ NOISES = {
 
 # Not made here: a data set of pairs holds noisy pictures already, as a camera took them.
 CAMERA = "camera"
+# Of tables whose pictures are not noisy at all.
+NONE = "none"
 
 
 def get_noise(name: str) -> Noise | None:
-    """Return a noise by name, None for ``camera``: pictures that are noisy already.
+    """Return a noise by name; None where nothing is added.
+
+    That is ``camera``, pictures that are noisy already, and ``none``, pictures without noise.
 
     Raises UnpairedError naming the nearest valid one.
     """
-    if name == CAMERA:
+    if name in (CAMERA, NONE):
         return None
     if name not in NOISES:
-        raise UnpairedError(f"unknown noise '{name}'{suggest(name, [*NOISES, CAMERA])}")
+        raise UnpairedError(f"unknown noise '{name}'{suggest(name, [*NOISES, CAMERA, NONE])}")
     return NOISES[name]

@@ -27,17 +27,17 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.corruptions.distortions import DISTORTIONS, apply_all, compositions
-from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.datasets import bapps, embedded
-from unpaired.datasets.bapps import PATCH_PX, Judged, Split, Task
+from unpaired.datasets.bapps import PATCH_PX, TRAIN_SETS, Judged, Split, Task, Together
 from unpaired.files import atomic_path
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.observer import SIMULATED, Observer
 from unpaired.randomness import numpy_generator
 
 # Of the paper's 56.6k, 38.1k and 56.6k, 4.7k and 4.8k; the ratios of the training sets are kept.
-TRAIN_TRIPLETS = {"traditional": 600, "cnn": 400, "mix": 600}
-VAL_TRIPLETS = {"traditional": 300, "cnn": 300}
-JND_PAIRS = {"traditional": 300, "cnn": 300}
+TRAIN_TRIPLETS = {"traditional": 1200, "cnn": 800, "mix": 1200}
+VAL_TRIPLETS = {"traditional": 600, "cnn": 600}
+JND_PAIRS = {"traditional": 600, "cnn": 600}
 VOTES = {"train": 2, "val": 5, "jnd": 3}  # Table 6.3
 JND_SEVERITY = 0.55
 
@@ -114,6 +114,21 @@ def triplets(folder: Path, split: Split, name: str) -> Judged:
 def jnd_pairs(folder: Path, name: str) -> Judged:
     """Return rendered JND pairs as `bapps.jnd_pairs` does, with the photographs as scenes."""
     return Judged(folder / "jnd" / "val" / name, "jnd", scene_of)
+
+
+def training_set(folder: Path) -> Together:
+    """Return what was rendered to train on, all sets together; ``folder`` is their common one."""
+    return Together(tuple(triplets(folder.parents[1], "train", name) for name in TRAIN_SETS))
+
+
+def validation_set(folder: Path) -> Judged:
+    """Return the rendered triplets in ``folder``, for instance ``2afc/val/cnn``."""
+    return triplets(folder.parents[2], "val", folder.name)
+
+
+def jnd_set(folder: Path) -> Judged:
+    """Return the rendered JND pairs in ``folder``, for instance ``jnd/val/cnn``."""
+    return jnd_pairs(folder.parents[2], folder.name)
 
 
 def scene_of(stem: str) -> str:

@@ -45,6 +45,12 @@ METRICS = {
     "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
 }
 
+# Distances by formula, and the voters that all distances are held to: nothing to learn.
+UNTRAINED_METRICS = {
+    "picture_distance": "unpaired.methods.picture_distance:PictureDistance",
+    "voters": "unpaired.methods.picture_distance:Voters",
+}
+
 # Methods that restore nothing: what they learn to leave are artifacts.
 DISTORTERS = {
     "distorting_autoencoder": (
@@ -52,9 +58,9 @@ DISTORTERS = {
     ),
 }
 
-UNTRAINED = PER_IMAGE
+UNTRAINED = PER_IMAGE | UNTRAINED_METRICS
 
-METHODS = TRAINED | PER_IMAGE | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
+METHODS = TRAINED | UNTRAINED | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
 
 
 def module_of(name: str) -> str:

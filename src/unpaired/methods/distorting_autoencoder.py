@@ -77,7 +77,7 @@ class DistortingAutoencoderMethod(Method):
     """
 
     Config: ClassVar[type] = DistortingAutoencoderConfig
-    sees: ClassVar[tuple[str, ...]] = ("clean",)
+    sees: ClassVar[tuple[str, ...]] = ("image",)
     margin_px: ClassVar[int | None] = None
 
     def __init__(self, config: DistortingAutoencoderConfig) -> None:
@@ -111,7 +111,7 @@ class DistortingAutoencoderMethod(Method):
         return [Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
-        config, clean = self.config, batch["clean"]
+        config, clean = self.config, batch["image"]
         output = self.network(self.corrupt(clean, state.generators(batch["sample"], "corruption")))
         losses = {"l1": functional.l1_loss(output, clean)}
         loss = config.l1_weight * losses["l1"]

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
 from unpaired.files import locked, write_rows
+from unpaired.judged_sampling import JudgedSamples
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.methods.base import Method
@@ -44,11 +45,13 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     torch.set_num_threads(spec["threads"])
     torch.manual_seed(seed_for(spec["seed"], "weights"))
     method = create(spec["method"], **spec["overrides"])
-    if arguments.start:
-        method.start_from(load_model(arguments.start)[1])
     packs = [Pack(path) for path in arguments.pack]
     data = [data_record(pack) for pack in packs]
     samples = _samples(method, packs, spec)
+    if arguments.start:
+        method.start_from(load_model(arguments.start)[1])
+    else:
+        method.prepare(samples, spec["seed"])
     versions = library_versions()
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
     result = train(
@@ -65,7 +68,12 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
 
 
 def _samples(method: Method, packs: list[Pack], spec: dict[str, Any]) -> Dataset:
-    """Return what is trained on: crops of one pack, or unpaired ones of a noisy and a clean one."""
+    """Return what is trained on, by what the method sees.
+
+    That is crops of one pack, unpaired ones of a noisy and a clean one, or judged triplets.
+    """
+    if "judge" in method.sees:
+        return JudgedSamples(*packs, seed=spec["seed"])
     about = {
         "patch_px": method.config.patch_px,
         "seed": spec["seed"],
