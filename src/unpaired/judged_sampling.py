@@ -16,11 +16,11 @@ FIELDS = (*PICTURES, "judge")
 
 
 class JudgedSamples(Dataset):
-    """``self[k]`` -> {"reference", "first", "second": 3 x P x P in [0, 1], "judge": [], "sample": k}.
+    """``self[k]`` -> {"reference": 3 x P x P, "first", "second", "judge": a scalar, "sample": k}.
 
-    judge: the share of votes for ``second``, in [0, 1]. Sample k is a pure function of (seed, k),
-    and every epoch is a new shuffle, as in ``CropSamples``. Patches are taken as they are: turning
-    or mirroring them would change what was judged.
+    Pictures are in [0, 1]; judge is the share of votes for ``second``, in [0, 1]. Sample k is a
+    pure function of (seed, k), and every epoch is a new shuffle, as in ``CropSamples``. Patches are
+    taken as they are: turning or mirroring them would change what was judged.
 
     Raises UnpairedError if the pack holds no judged triplets.
     """

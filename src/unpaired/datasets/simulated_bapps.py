@@ -35,9 +35,9 @@ from unpaired.observer import SIMULATED, Observer
 from unpaired.randomness import numpy_generator
 
 # Of the paper's 56.6k, 38.1k and 56.6k, 4.7k and 4.8k; the ratios of the training sets are kept.
-TRAIN_TRIPLETS = {"traditional": 1200, "cnn": 800, "mix": 1200}
+TRAIN_TRIPLETS = {"traditional": 600, "cnn": 400, "mix": 600}
 VAL_TRIPLETS = {"traditional": 600, "cnn": 600}
-JND_PAIRS = {"traditional": 600, "cnn": 600}
+JND_PAIRS = {"traditional": 400, "cnn": 400}
 VOTES = {"train": 2, "val": 5, "jnd": 3}  # Table 6.3
 JND_SEVERITY = 0.55
 

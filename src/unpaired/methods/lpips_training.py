@@ -40,9 +40,10 @@ class LPIPSConfig:
 
     net, width: the feature network, see `feature_networks.build`. form: lin trains the channels'
     weights alone, tune and scratch the network as well (from given weights or from random ones),
-    unweighted nothing. start: what the network is before, unless it is that of another model: random
-    (Gaussian weights) or kmeans (clusters of patches of the training pictures). version: of the input's scaling, see `LPIPS`. dropout: in the weighted sum.
-    rank_width: of the network that turns two distances into a vote. images_seen: triplets.
+    unweighted nothing. start: what the network is at first, unless it is another model's: random
+    (Gaussian weights) or kmeans (clusters of patches of the training pictures). version: of the
+    input's scaling, see `LPIPS`. dropout: in the weighted sum. rank_width: of the network that
+    turns two distances into a vote. images_seen: triplets.
     """
 
     net: str = "alex"
