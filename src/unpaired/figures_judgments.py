@@ -55,7 +55,7 @@ def _bar(axis, place: int, line: Line) -> None:
     whiskers = None
     if line.ci_low is not None:
         whiskers = [[line.value - line.ci_low], [line.ci_high - line.value]]
-    axis.barh(place, line.value, xerr=whiskers, height=0.7, error_kw={"linewidth": 1})
+    axis.barh(place, line.value, xerr=whiskers, height=0.7, color="C0", error_kw={"linewidth": 1})
     axis.text(45.5, place, f"{line.value:.1f}", fontsize=6, va="center", color="white")
 
 

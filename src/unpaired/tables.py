@@ -51,6 +51,10 @@ IMAGES_FOR_INTERVAL = 10
 CONFIDENCE = 0.95
 CORRELATION = "correlation"
 ROWS_FOR_CORRELATION = 3
+SIMULATED_OBSERVER = (
+    "Columns of the simulated observer: a model of early vision votes, on patches of seven "
+    "photographs. No human saw them; they are not the paper's numbers."
+)
 # How a training runs, not what it computes.
 NOT_DEVIATIONS = {"threads", "workers", "checkpoint_seconds", "precision", "devices", "nodes"}
 
@@ -459,12 +463,8 @@ def deviations(plan: TablePlan) -> list[str]:
 
 def _judge_deviations(plan: TablePlan) -> list[str]:
     shown = {cell.testset for cell in plan.cells if cell.scores}
-    if not any(get_dataset(name, plan.settings).rendered for name in shown):
-        return []
-    return [
-        "Columns of the simulated observer: a model of early vision votes, on patches of seven "
-        "photographs. No human saw them; they are not the paper's numbers."
-    ]
+    rendered = any(get_dataset(name, plan.settings).rendered for name in shown)
+    return [SIMULATED_OBSERVER] if rendered else []
 
 
 def costs_as_csv(plan: TablePlan, root: Path) -> str:
