@@ -79,7 +79,8 @@ def describe(settings: Settings, tables_folder: Path, root: Path, number: int | 
 
 
 def _tables(folder: Path, number: int | None) -> list[Table]:
-    tables = [load_table(path) for path in sorted(folder.glob("table*.yaml"))]
+    tables = [load_table(path) for path in folder.glob("table*.yaml")]
+    tables.sort(key=lambda table: table.number)
     if not tables:
         raise UnpairedError(f"{folder}: no tables here; run this in the project's folder")
     chosen = [table for table in tables if number in (None, table.number)]

@@ -24,7 +24,10 @@ TABLES_FOLDER = Path("config", "tables")
 PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
 TEMPLATES_FOLDER = ROOT / "templates"
 
-TABLE_FILES = sorted(TABLES_FOLDER.glob("table*.yaml"))
+# By number, which is not by name.
+TABLE_FILES = sorted(
+    TABLES_FOLDER.glob("table*.yaml"), key=lambda path: (len(path.name), path.name)
+)
 
 try:
     SETTINGS = parse_settings(config)
