@@ -11,10 +11,9 @@ laid out as it comes, sub-images picked by boolean masks.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 
 import torch
+from timing import compare
 from torch import Tensor
 
 from unpaired.devices import choose_device, choose_precision, describe
@@ -100,28 +99,6 @@ class Ours:
     def restore(self, image: Tensor) -> None:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             self.method.restore(Observation(image.contiguous(memory_format=torch.channels_last)))
-
-
-def seconds_of(work, image: Tensor) -> float:
-    start = time.perf_counter()
-    work(image)
-    if image.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def compare(name: str, plain, ours, image: Tensor, runs: int) -> float:
-    """Time both in turn, print medians and the median of the paired ratios; return our median."""
-    seconds_of(plain, image), seconds_of(ours, image)
-    pairs = [(seconds_of(plain, image), seconds_of(ours, image)) for _ in range(runs)]
-    medians = [statistics.median(side) * 1e3 for side in zip(*pairs, strict=True)]
-    ratios = sorted(a / b for a, b in pairs)
-    print(
-        f"{name}: plain {medians[0]:.0f} ms, ours {medians[1]:.0f} ms, "
-        f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} .. {ratios[-1]:.2f}), n = {runs}",
-        flush=True,
-    )
-    return medians[1] / 1e3
 
 
 def main() -> None:

@@ -6,10 +6,13 @@ import csv
 import h5py
 import numpy as np
 import pytest
+import torch
 
-from unpaired import sidd_submission
+from unpaired import bayer, sidd_submission
+from unpaired.datasets.sidd import BLOCK_INSTANCES, Instance
 from unpaired.errors import UnpairedError
-from unpaired.sidd_submission import SHAPES, Description, write_submission
+from unpaired.packs import Pack, Record, write_pack
+from unpaired.sidd_submission import SHAPES, Description, restore_blocks, write_submission
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +99,50 @@ def test_what_is_no_submission(tmp_path, raw_blocks):
         with pytest.raises(UnpairedError, match=r"values outside \[0, 1\]; clamp"):
             write_submission(tmp_path, wrong, 1.0, description)
     assert not list(tmp_path.iterdir())
+
+
+class Brighter:
+    """A restorer of any size that adds a tenth."""
+
+    knows, multiple_px = (), 1
+
+    def restore(self, observation):
+        return observation.image + 0.1
+
+
+def benchmark_pack(tmp_path, arrays, **about) -> Pack:
+    names = [f"{instance}/{block:02d}" for instance in BLOCK_INSTANCES for block in range(32)]
+    records = (
+        Record(name, {"noisy": array}, f"s{n}")
+        for n, (name, array) in enumerate(zip(names, arrays, strict=False))
+    )
+    write_pack(tmp_path / "b.h5", records, source="benchmark", settings={}, **about)
+    return Pack(tmp_path / "b.h5")
+
+
+def test_raw_blocks_are_restored_in_order_and_put_together(tmp_path, raw_blocks):
+    patterns = [Instance.parse(name).pattern for name in BLOCK_INSTANCES]
+    planes = [
+        bayer.pack(block, patterns[n // 32]) for n, block in enumerate(raw_blocks.reshape(-1, 8, 8))
+    ]
+    pack = benchmark_pack(tmp_path, planes, value_range=(0, 1), colour_space="raw")
+    blocks, seconds = restore_blocks(Brighter(), pack, torch.device("cpu"))
+    assert blocks == pytest.approx(np.clip(raw_blocks + np.float32(0.1), 0, 1), abs=1e-6)
+    assert seconds > 0
+    write_submission(tmp_path, blocks, seconds, Description("brighter"))
+
+
+def test_srgb_blocks_are_rounded(tmp_path):
+    pictures = np.random.default_rng(1).integers(0, 256, (1280, 8, 8, 3), dtype=np.uint8)
+    pack = benchmark_pack(tmp_path, pictures, value_range=(0, 255), colour_space="sRGB")
+    blocks, _ = restore_blocks(Brighter(), pack, torch.device("cpu"))
+    expected = np.clip(pictures.reshape(40, 32, 8, 8, 3) + 26.0, 0, 255)
+    assert np.abs(blocks - expected).max() <= 1  # 25.5, rounded up or down
+    assert blocks.dtype == np.uint8
+
+
+def test_a_pack_of_other_blocks_is_refused(tmp_path):
+    planes = np.zeros((5, 4, 4, 4), np.float32)
+    pack = benchmark_pack(tmp_path, planes, value_range=(0, 1), colour_space="raw")
+    with pytest.raises(UnpairedError, match="holds 5 pictures, not the benchmark's 1280 blocks"):
+        restore_blocks(Brighter(), pack, torch.device("cpu"))

@@ -14,7 +14,9 @@ import math
 import os
 import shutil
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +87,14 @@ class Source(Iterable[Record]):
 class Parts(Source):
     """All records of a large source. bad: what its file names already show to be wrong.
 
+    readers: threads that may read parts ahead while others are written; 0 for what computes itself.
     Iterating reads one record after the other; at the end, UnpairedError names everything bad.
     """
 
     source: str
     parts: tuple[Part, ...]
     bad: tuple[str, ...] = ()
+    readers: int = 0
 
     def count(self) -> int:
         self.refuse(self.bad)
@@ -156,24 +160,53 @@ def write_pack_in_parts(
     """
     about = {"source": source, "value_range": value_range, "colour_space": colour_space}
     folder = path.with_name(f".{path.stem}.parts")
-    files, bad = [], list(parts.bad)
-    with Progress(f"read {source}", len(parts.parts)) as progress:
-        for part in parts.parts:
-            file, stamp = folder / f"{part.name}.h5", {"stamp": part.stamp, **settings}
-            files.append(file)
-            if not _is_whole(file, stamp):
-                try:
-                    record = part.read()
-                except UnpairedError as error:
-                    bad.append(str(error))
-                    continue
-                _write(file, [record], lambda: None, settings=stamp, **about)
+    wanted = [
+        (part, folder / f"{part.name}.h5", {"stamp": part.stamp, **settings})
+        for part in parts.parts
+    ]
+    missing = [entry for entry in wanted if not _is_whole(entry[1], entry[2])]
+    bad = list(parts.bad)
+    with Progress(f"read {source}", len(wanted), done=len(wanted) - len(missing)) as progress:
+        records = _read_ahead([part.read for part, _, _ in missing], parts.readers)
+        for (_, file, stamp), record in zip(missing, records, strict=True):
+            if isinstance(record, UnpairedError):
+                bad.append(str(record))
+                continue
+            _write(file, [record], lambda: None, settings=stamp, **about)
             progress.advance()
     parts.refuse(bad)
-    records = (_only_record(file) for file in files)
-    count = write_pack(path, records, settings=settings, total=len(files), **about)
+    records = (_only_record(file) for _, file, _ in wanted)
+    count = write_pack(path, records, settings=settings, total=len(wanted), **about)
     shutil.rmtree(folder)
     return count
+
+
+def _read_ahead(
+    reads: list[Callable[[], Record]], readers: int
+) -> Iterator[Record | UnpairedError]:
+    """Yield what each of ``reads`` returns, or the UnpairedError it raises, in their order.
+
+    The next ones are read while the caller works with this one: inflating and hashing leave Python
+    to others. Memory holds ``readers`` + 1 records.
+    """
+
+    def attempt(read: Callable[[], Record]) -> Record | UnpairedError:
+        try:
+            return read()
+        except UnpairedError as error:
+            return error
+
+    if not readers:
+        yield from map(attempt, reads)
+        return
+    with ThreadPoolExecutor(readers) as pool:
+        waiting: deque[Future[Record | UnpairedError]] = deque()
+        for read in reads:
+            waiting.append(pool.submit(attempt, read))
+            if len(waiting) > readers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _is_whole(file: Path, stamp: dict[str, Any]) -> bool:
@@ -260,6 +293,7 @@ class Pack:
         file = self._open()
         self.source = str(file.attrs["source"])
         self.value_range = tuple(float(value) for value in file.attrs["value_range"])
+        self.colour_space = str(file.attrs["colour_space"])
         self.settings = json.loads(file.attrs["settings"])
         self.columns = {
             column: [value.decode() for value in file[f"columns/{column}"][:]] for column in COLUMNS

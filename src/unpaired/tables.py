@@ -18,6 +18,7 @@ import numpy as np
 from scipy.stats import pearsonr
 from scipy.stats import t as student_t
 
+from unpaired.corruptions.noise import CAMERA
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
@@ -337,12 +338,18 @@ def _line_from(row: dict[str, str]) -> Line:
     )
 
 
-def shown_names(plan: TablePlan) -> dict[tuple[str, str], tuple[str, str]]:
+def shown_names(
+    plan: TablePlan, rows: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, str]]:
     """Return (noise, row) by what the paper's numbers call them.
 
-    Where the paper's names hide what a row is, as in its ablations, ours are shown.
+    Where the paper's names hide what a row is, as in its ablations, ours are shown. A row that only
+    the paper has stands with ours of its setting.
     """
-    return {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+    ours = {(cell.setting, cell.method): (cell.noise, cell.row.name) for cell in plan.cells}
+    noises = {cell.setting: cell.noise for cell in plan.cells}
+    printed = {row: (noises.get(row[0], row[0]), row[1]) for row in rows}
+    return printed | ours
 
 
 def row_notes(plan: TablePlan) -> list[str]:
@@ -360,13 +367,13 @@ def title_of_testset(plan: TablePlan, testset: str) -> str:
 def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     """Return the table laid out as the paper prints it, with its deviations listed below."""
     cells = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
-    names = shown_names(plan)
     rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
+    names = shown_names(plan, rows)
     columns = _columns(plan, lines)
     header = ["noise", "method", *(title for title, _, _ in columns)]
     body, last_noise = [], None
     for row in rows:
-        noise, name = names.get(row, row)
+        noise, name = names[row]
         texts = [_cell_text(plan, cells, (*row, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
@@ -454,7 +461,7 @@ def deviations(plan: TablePlan) -> list[str]:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
         )
-    if settings.evaluation.repeats:
+    if settings.evaluation.repeats and plan.noises != [CAMERA]:
         said.append(
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )

@@ -232,8 +232,8 @@ def test_packing_goes_on_where_it_was_killed(medium, tmp_path):
     part.write_bytes(part.read_bytes()[:1000])
     reads.clear()
     assert write_pack_in_parts(output, watched(medium_raw(medium)), **ABOUT) == 10
-    assert reads[:2] == [f"{NAMES['GP']}_010", f"{NAMES['IP']}_010"]
-    assert len(reads) == 6
+    assert {f"{NAMES['GP']}_010", f"{NAMES['IP']}_010"} < set(reads)
+    assert len(reads) == len(set(reads)) == 6
     assert [path.name for path in output.parent.iterdir()] == ["p.h5"]
     at_once = tmp_path / "at_once.h5"
     write_pack(at_once, medium_raw(medium), **ABOUT)

@@ -78,6 +78,8 @@ BLOCK_INSTANCES = (
 BLOCKS_PER_INSTANCE = 32
 BLOCK_PX = 256
 
+READERS = 2  # Inflating a v7.3 file takes longer than all else.
+
 # Raw values are scaled to [0, 1]. Rescaled ground truth may overshoot by a little; values of
 # another scale (10-bit numbers, say) overshoot by far.
 RANGE_SLACK = 0.1
@@ -214,7 +216,7 @@ def half_of(source: Parts, role: Literal["noisy", "clean"]) -> Parts:
         for part in source.parts
         if Instance.parse(part.name.rpartition("_")[0]).scene % 2 == remainder
     ]
-    return Parts(source.source, tuple(chosen), source.bad)
+    return Parts(source.source, tuple(chosen), source.bad, source.readers)
 
 
 def _one_of(part: Part, role: str) -> Record:
@@ -277,7 +279,7 @@ def pairs(folder: Path, space: Space, scene_of: Callable[[Instance], str]) -> Pa
                 parts.append(Part(f"{instance.name}_{frame}", stamp, read))
     if not parts and not bad:
         bad.append(f"no frames (NNNN_NOISY_{space}_010{_SUFFIX[space]}) in any instance folder")
-    return Parts(str(folder), tuple(parts), tuple(bad))
+    return Parts(str(folder), tuple(parts), tuple(bad), READERS)
 
 
 def _frames(place: Path, instance: Instance, space: Space) -> dict[str, dict[str, Path]]:

@@ -28,6 +28,9 @@ class LUDVAEConfig(DegradationConfig):
         in the paper by 1 / 5e8 per iteration, hence to 4e-4.
     commitment_weight: of the distance between features and codes (VQ-VAE-2's).
     width, residual_width, residual_blocks, code_dim, codes: of the network.
+    start_noise_std: with ``global_residual``, of the noise that latents of N(0, I) are at first.
+        The divergence weighs so little that this scale stays nearly as it is, so it should be that
+        of weak noise of the set: in synthesis t multiplies it by 1 to 4. Not in the paper.
     """
 
     blur_kernel_px: int = 21
@@ -39,6 +42,7 @@ class LUDVAEConfig(DegradationConfig):
     residual_blocks: int = 2
     code_dim: int = 64
     codes: int = 512
+    start_noise_std: float = 0.1
     patch_px: int = 160
     schedule: str = "constant"
 
@@ -84,6 +88,7 @@ class LUDVAE(DegradationModel):
             blur_kernel_px=config.blur_kernel_px,
             blur_std_px=config.blur_std_px,
             global_residual=config.global_residual,
+            start_noise_std=config.start_noise_std,
         )
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:

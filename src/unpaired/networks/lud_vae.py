@@ -17,7 +17,6 @@ from unpaired.networks.codebook import Codebook, Quantized
 from unpaired.networks.latents import START_LOG_STD, Gaussian, LatentLevel
 
 TOP_PX, BOTTOM_PX = 8, 4
-START_NOISE_STD = 0.1  # With global_residual only; in units of the [0, 1] range.
 
 
 class LowPass(nn.Module):
@@ -72,6 +71,8 @@ class LUDVAENet(nn.Module):
     added to the low-passed image; the noise encoder sees what the low-pass takes away, and a linear
     map of 4 x 4 pixels to bottom latents and one back work beside the noise branch. Not in the
     paper, where such a network learns little in less than thousands of steps.
+    start_noise_std: with global_residual, of the noise that latents of N(0, I) are at first, in
+    units of the [0, 1] range.
     """
 
     multiple_px = TOP_PX
@@ -88,6 +89,7 @@ class LUDVAENet(nn.Module):
         blur_kernel_px: int,
         blur_std_px: float,
         global_residual: bool = False,
+        start_noise_std: float = 0.1,
     ) -> None:
         super().__init__()
         sizes = (width, residual_width, residual_blocks)
@@ -113,9 +115,9 @@ class LUDVAENet(nn.Module):
             self.shortcut_out = nn.ConvTranspose2d(
                 code_dim, channels, BOTTOM_PX, stride=BOTTOM_PX, bias=False
             )
-        self._initialize()
+        self._initialize(start_noise_std)
 
-    def _initialize(self) -> None:
+    def _initialize(self, start_noise_std: float) -> None:
         """Start with features of one size in all layers, faint images and certain posteriors.
 
         Of this the paper says nothing. PyTorch's own start lets features shrink from layer to
@@ -133,8 +135,8 @@ class LUDVAENet(nn.Module):
         if self.global_residual:
             # Noise of about this deviation becomes latents of N(0, I), and these noise of it.
             for shortcut, gain in (
-                (self.shortcut_in, 1 / START_NOISE_STD),
-                (self.shortcut_out, START_NOISE_STD),
+                (self.shortcut_in, 1 / start_noise_std),
+                (self.shortcut_out, start_noise_std),
             ):
                 shortcut.weight.data.mul_(gain / math.sqrt(2))
         for outputs in (self.noise_encoder.top, self.noise_encoder.to_bottom):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpaired.corruptions.noise import NOISES
+from unpaired.corruptions.noise import CAMERA, NOISES
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.plan import TablePlan
@@ -112,10 +112,11 @@ def noise_blocks(
 ) -> list[NoiseBlock]:
     """Return the rows in the order of ``lines``, which is the paper's, by noise."""
     by_key = {(line.setting, line.method, line.dataset, line.metric): line for line in lines}
-    names, columns = shown_names(plan), [column for group in groups for column in group.columns]
+    rows = list(dict.fromkeys((line.setting, line.method) for line in lines))
+    names, columns = shown_names(plan, rows), [c for group in groups for c in group.columns]
     blocks: dict[str, NoiseBlock] = {}
-    for row in dict.fromkeys((line.setting, line.method) for line in lines):
-        noise, name = names.get(row, row)
+    for row in rows:
+        noise, name = names[row]
         block = blocks.setdefault(noise, NoiseBlock(noise, describe_noise(noise), []))
         block.rows.append((name, [_shown(by_key, row, column, anchors) for column in columns]))
     return list(blocks.values())
@@ -182,6 +183,8 @@ def sizes_explained(plans: Iterable[TablePlan]) -> str:
 
 def describe_noise(name: str) -> str:
     """Say what a noise is called in full; empty for one that only the paper has."""
+    if name == CAMERA:
+        return "noise as a camera took it"
     if name not in NOISES:
         return ""
     noise = NOISES[name]

@@ -15,7 +15,7 @@ from unpaired.leases import leased_gpus
 from unpaired.noise_statistics import Corrupt, compare, draw, white_noise, write_table
 from unpaired.packs import Pack
 from unpaired.stages import run
-from unpaired.synthesis import T_MIN, synthesize
+from unpaired.synthesis import draw_t, synthesize
 from unpaired.weights import load_model
 
 
@@ -32,12 +32,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _degrader(path: Path, device: torch.device) -> Corrupt:
-    """Return what adds a model's noise at its own level, t = 1."""
+    """Return what adds a model's noise at a level drawn for every picture, as pairs are made."""
     method = load_model(path, device)[1]
 
     def corrupt(clean: np.ndarray, number: int) -> np.ndarray:
         image = torch.from_numpy(clean.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        pair = synthesize(method, image.to(device), key=("noise statistics", number), t=T_MIN)
+        key = ("noise statistics", number)
+        pair = synthesize(method, image.to(device), key=key, t=draw_t(key))
         return to_uint8(pair.noisy[0].permute(1, 2, 0).cpu().numpy())
 
     return corrupt
