@@ -9,6 +9,7 @@ import torch
 
 from unpaired.datasets import bapps, embedded, simulated_bapps
 from unpaired.datasets.simulated_bapps import (
+    JND_SEVERITY,
     PARTS,
     Part,
     jnd_pairs,
@@ -18,7 +19,7 @@ from unpaired.datasets.simulated_bapps import (
 )
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
-from unpaired.network_distortions import NetworkDistortion
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.observer import L2_CONTROL, SIMULATED, Observer, l2_distance
 from unpaired.packs import Pack, write_pack
 from unpaired.randomness import seed_for
@@ -197,3 +198,13 @@ def test_what_is_bad_in_any_of_the_sets_is_told_at_once(tmp_path, networks):
     for look in (together.count, lambda: list(together)):
         with pytest.raises(UnpairedError, match=r"train/cnn.* missing.*train/mix.* missing"):
             look()
+
+
+def test_pairs_of_networks_are_mixed_with_the_reference_and_triplets_are_not(networks):
+    """Untrained networks give nearly black: the whole range away from what is white."""
+    distorting = [load(path) for path in networks]
+    pairs = judged(Part("jnd", "val", "cnn", 30), range(30), distorting, SIMULATED).values()
+    share = [np.abs(p["second"] - 1.0 * p["first"]).max() / max(p["first"].max(), 1) for p in pairs]
+    assert 0.3 < max(share) <= JND_SEVERITY + 0.02
+    whole = judged(Part("2afc", "val", "cnn", 8), range(8), distorting, SIMULATED).values()
+    assert max(np.abs(t["first"] - 1.0 * t["reference"]).max() for t in whole) > 0.8 * 255
