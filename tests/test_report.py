@@ -191,7 +191,7 @@ def test_every_number_of_ours_leads_to_its_provenance(made):
     plan, _, text = made
     scored = [cell for cell in plan.cells if cell.scores]
     origins = [t for t in Page(text).targets if "-origin" in t]
-    assert len(origins) == len(METRICS) * len(scored)
+    assert len(origins) == len(TABLE.metrics) * len(scored)
     assert len(set(origins)) == len(scored)
     for fact in ("0123456789abcdef", "f" * 64, "e" * 64, "numpy 2.4", "CPU (test)", "1.5 s"):
         assert text.count(fact) >= len(scored) / 2

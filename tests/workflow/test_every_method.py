@@ -60,9 +60,9 @@ def test_every_row_on_real_noise_is_run(project, number):
 @pytest.mark.workflow
 @pytest.mark.long
 def test_every_distance_is_judged_and_drawn(project):
-    overrides = "overrides={lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}}"
+    tiny = "lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}"
     figures = ["two_afc", "two_afc_jnd", "lpips_weights", "disagreements", "distortions"]
-    settings = [*TINY[:-1], overrides, "noises=[none]", "testsets=null"]
+    settings = [*TINY[:-1], f"overrides={{{tiny}}}", "noises=[none]", "testsets=null"]
     targets = ["results/table20.csv", *(f"results/figures/{name}.png" for name in figures)]
     done = project.run(*settings, "--", *targets)
     assert done.returncode == 0, done.stdout + done.stderr
