@@ -9,6 +9,7 @@ from torch.nn import functional
 from unpaired.authors_weights import import_weights
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
+from unpaired.networks.feature_networks import build
 from unpaired.weights import load_model
 
 # As listed for the authors' files: weights by name; every one has a bias.
@@ -135,3 +136,23 @@ def test_nothing_but_tensors_is_ever_loaded(tmp_path, capsys, official):
         import_weights("neighbor2neighbor", tmp_path / "model_gauss25_b4e100r02")
     with pytest.raises(UnpairedError, match="did you mean 'neighbor2neighbor'"):
         import_weights("neighbour2neighbor", path)
+
+
+def test_torchvisions_file_becomes_a_distance_of_its_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = build("squeeze")
+    path = tmp_path / "squeezenet1_1-b8a52dc0.pth"
+    torch.save(network.state_dict(), path)
+    written = import_weights("lpips", path)
+    assert written.as_posix() == "weights/lpips/squeeze.safetensors"
+    name, method = load_model(written)
+    assert (name, method.config.net, method.config.form) == ("lpips", "squeeze", "unweighted")
+    found = method.metric.network.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in network.state_dict().items())
+    learner = create("lpips", net="squeeze", form="lin")
+    learner.start_from(method)
+    weight = learner.metric.network.features[0].weight
+    assert torch.equal(weight, network.features[0].weight)
+    other = path.rename(tmp_path / "network.pth")
+    with pytest.raises(UnpairedError, match="not a file name of torchvision's"):
+        import_weights("lpips", other)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from unpaired.corruptions.network_distortions import NetworkDistortion
 from unpaired.figures_distortions import draw_distortions
 from unpaired.methods import create
+from unpaired.network_distortions import NetworkDistortion
 
 
 @pytest.mark.parametrize("count", [0, 3])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -154,3 +155,63 @@ def test_ablations_meet_the_papers_names_and_show_ours(tmp_path, number):
     markdown = lines_as_markdown(plan, lines)
     for row in ablation.rows:
         assert f"| {row.name} " in markdown
+
+
+JUDGED = load_table(REPOSITORY / "config/tables/table20.yaml")
+
+
+def judged(tmp_path, rows, **config):
+    """Return Table 20's lines for rows with (2AFC, JND mAP), for both distortions."""
+    plan = plan_table(JUDGED, parse_settings({"methods": [*rows]} | config))
+    for score in plan.scores:
+        cell = next(c for c in plan.cells if score in c.scores)
+        first, second = rows[cell.row.name]
+        pairs = "jnd" in cell.testset
+        path = tmp_path / f"{score.stem}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        column = "distance" if pairs else "two_afc"
+        lines = [f"{k},0,{first + (k % 2 - 0.5)},1" for k in range(12)]
+        path.write_text("\n".join([f"image,repeat,{column},seconds_per_mpix", *lines]))
+        pooled = {"jnd_map": second} if pairs else {}
+        path.with_suffix(".json").write_text(json.dumps({"pooled": pooled}))
+    printed = read_paper_numbers(REPOSITORY / "config/paper_numbers/zhang2018_table6.4.csv")
+    return plan, build_lines(plan, printed, tmp_path)
+
+
+def all_rows(plan_rows):
+    names = [row.name for row in JUDGED.rows if not row.only_at and not row.weights]
+    names = [
+        name for name in names if not name.startswith(("lpips_alex_", "lpips_vgg", "lpips_sq"))
+    ]
+    names.append("lpips_alex_scratch")
+    return dict(zip(names, plan_rows(len(names)), strict=True))
+
+
+def test_two_tests_are_correlated_over_the_rows(tmp_path):
+    def draw(count):
+        first = 60 + 3.0 * np.arange(count)
+        return list(zip(first, 40 + 2 * (np.arange(count) % 4) + first / 10, strict=True))
+
+    rows = all_rows(draw)
+    plan, lines = judged(tmp_path, rows, methods=None)
+    (found,) = pick(lines, metric="correlation", dataset="simulated_bapps")
+    x, y = np.transpose(list(rows.values()))
+    assert found.value == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert found.n_images == len(rows) >= 10
+    z = np.arctanh(found.value) + 1.959964 / np.sqrt(len(rows) - 3) * np.array([-1, 1])
+    assert [found.ci_low, found.ci_high] == pytest.approx(np.tanh(z), abs=1e-6)
+    (printed,) = pick(lines, metric="correlation", dataset="bapps")
+    assert (printed.value, printed.paper_value, printed.status) == (None, 0.928, "data absent")
+    assert {line.metric for line in pick(lines, dataset="simulated_bapps_cnn")} == {"two_afc"}
+    assert {line.metric for line in pick(lines, dataset="simulated_bapps_jnd_cnn")} == {"jnd_map"}
+    text = lines_as_markdown(plan, lines)
+    assert f"{found.value:.3f}" in text
+    assert "0.928" in text
+    assert "No human saw them" in text
+    assert "centre crops" not in text
+
+
+def test_a_part_of_a_table_is_not_correlated(tmp_path):
+    plan, lines = judged(tmp_path, {"l2": (60, 40), "ssim": (70, 50), "psnr": (60, 41)})
+    assert plan.is_part
+    assert not pick(lines, metric="correlation")

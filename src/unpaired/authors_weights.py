@@ -1,4 +1,7 @@
-"""Weights that a paper's authors published, converted to this project's safetensors files."""
+"""Weights that others published, converted to this project's safetensors files.
+
+Those of a paper's authors, and torchvision's ImageNet weights as the network of a distance.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from unpaired.corruptions.noise import get_noise
 from unpaired.errors import UnpairedError, suggest
 from unpaired.foreign_weights import check_layout, read_tensors
 from unpaired.methods import create
+from unpaired.networks.feature_networks import load_pretrained
 from unpaired.weights import save_model
 
 FOLDER = Path("weights")
@@ -57,6 +61,11 @@ LAYOUTS = {
 }
 
 
+# What torchvision's files are called -> network of a distance.
+BACKBONES = {"alexnet": "alex", "vgg16": "vgg", "squeezenet1_1": "squeeze"}
+DISTANCE = "lpips"
+
+
 def import_weights(
     method: str, path: Path, noise: str | None = None, output: Path | None = None
 ) -> Path:
@@ -64,13 +73,18 @@ def import_weights(
 
     noise: what the weights were trained for; None takes it from the authors' own file name.
     output: None is where the tables look, ``weights/<method>/<noise>.safetensors``.
+    For ``lpips`` the file is torchvision's, of AlexNet, VGG-16 or SqueezeNet 1.1, by its name; it
+    becomes an unweighted distance, by default at ``weights/lpips/<network>.safetensors``.
 
     Raises UnpairedError for a method without known files, a file that is missing or holds anything
     but tensors, names and shapes that differ (all listed), and numbers that are not finite.
     """
+    if method == DISTANCE:
+        return _import_backbone(path, output)
     if method not in LAYOUTS:
+        known = [*LAYOUTS, DISTANCE]
         raise UnpairedError(
-            f"no layout of authors' weights is known for '{method}'{suggest(method, LAYOUTS)}"
+            f"no layout of authors' weights is known for '{method}'{suggest(method, known)}"
         )
     layout = LAYOUTS[method]
     if output is None:
@@ -83,6 +97,22 @@ def import_weights(
     built.load_state_dict({own: theirs[name] for name, own in names.items()})
     output.parent.mkdir(parents=True, exist_ok=True)
     save_model(output, method, built)
+    return output
+
+
+def _import_backbone(path: Path, output: Path | None) -> Path:
+    net = next((net for name, net in BACKBONES.items() if path.name.startswith(name)), None)
+    if net is None:
+        raise UnpairedError(
+            f"{path}: not a file name of torchvision's ({', '.join(BACKBONES)}), so it does not "
+            "say which network it is; give it back its name"
+        )
+    output = output or FOLDER / DISTANCE / f"{net}.safetensors"
+    network = load_pretrained(net, path)
+    built = create(DISTANCE, net=net, form="unweighted")
+    built.start_from(network)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_model(output, DISTANCE, built)
     return output
 
 

@@ -224,8 +224,10 @@ def status(
 
 @app.command("import-weights")
 def import_weights(
-    method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor.")],
-    file: Annotated[Path, typer.Argument(help="A .pth file that its authors published.")],
+    method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor, or lpips.")],
+    file: Annotated[
+        Path, typer.Argument(help="A .pth file that its authors published, or torchvision's.")
+    ],
     noise: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="What it was trained for, unless the file has the authors' name."),

@@ -53,6 +53,7 @@ def _seconds_per_image_seen(method: Method, device: torch.device, precision: str
     batch |= {
         "level": torch.tensor([0.1], device=device),
         "sample": torch.tensor([0], device=device),
+        "judge": torch.tensor([0.5], device=device),
     }
     phase = method.phases()[-1]
     state = TrainingState(0, 0, 0, 0.5, phase.name)

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from unpaired.corruptions.distortions import DISTORTIONS, Distortion
-from unpaired.corruptions.network_distortions import NetworkDistortion, load
 from unpaired.datasets import embedded
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import atomic_path
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.randomness import numpy_generator
 
 SEVERITIES = (0.2, 0.5, 1.0)

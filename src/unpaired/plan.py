@@ -12,12 +12,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from unpaired.corruptions.distorting_networks import METHOD as DISTORTING
+from unpaired.corruptions.distorting_networks import draw_settings
 from unpaired.corruptions.noise import CAMERA, NONE, get_noise
 from unpaired.datasets import get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, suggest
 from unpaired.files import sha256_of
-from unpaired.methods import COLORIZERS, UNTRAINED, WITH_PICTURES, module_of
+from unpaired.methods import (
+    COLORIZERS,
+    DISTORTERS,
+    METRICS,
+    UNTRAINED,
+    WITH_PICTURES,
+    module_of,
+)
 from unpaired.settings import PairsFrom, Row, Settings, Table, TrainSets, canonical_json
+
+# Of the stand-in for BAPPS, of any scale. The paper has 96 networks and an epoch of ImageNet each:
+# longer trainings of so few would leave hardly anything to judge.
+DISTORTING_NETWORKS = 6
+DISTORTING_IMAGES_SEEN = 2400
+RENDERED_FROM = "embedded_train"
 
 
 def _short_hash(value: object) -> str:
@@ -200,6 +215,14 @@ class TablePlan:
         return list(dict.fromkeys(name for model in self.trainings for name in model.data_sets))
 
     @property
+    def renderers(self) -> list[Model]:
+        """The models whose outputs are part of its data sets, each once."""
+        names = [cell.testset for cell in self.cells if cell.scores] + self.train_sets
+        if any(get_dataset(name, self.settings).rendered for name in names):
+            return distorting_networks(self.settings)
+        return []
+
+    @property
     def measured_budgets(self) -> list[str]:
         """Methods whose cost at the paper's budget is measured, to be told beside the demo's.
 
@@ -231,7 +254,8 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
         (noise, row, testset)
         for noise in noises
         for row in table.rows
-        if row.name in rows and noise in (row.noises or table.noises) and _has_weights(row, noise)
+        if row.name in rows and noise in (row.noises or table.noises)
+        if _is_run(settings, table, row, noise)
         for testset in testsets
         if testset in (row.testsets or [*table.testsets, *settings.folders])
     ]
@@ -279,8 +303,13 @@ def _narrow(
     return wanted
 
 
-def _has_weights(row: Row, noise: str) -> bool:
-    return row.weights is None or Path(row.weights.format(noise=noise)).is_file()
+def _is_run(settings: Settings, table: Table, row: Row, noise: str) -> bool:
+    """Say whether a row's imported weights are there, or those it starts from, and its scale."""
+    start = next((other for other in table.rows if other.name == row.starts_from), row)
+    return row.only_at in (None, settings.scale) and all(
+        one.weights is None or Path(one.weights.format(noise=noise)).is_file()
+        for one in (row, start)
+    )
 
 
 def _require_rows(settings: Settings, table: Table, cells: tuple[Cell, ...]) -> None:
@@ -322,7 +351,9 @@ def _plan_cell(
     evaluation = settings.evaluation
     # What a camera took is what it is: there is nothing to draw again.
     repeats = 1 if noise in (CAMERA, NONE) else evaluation.repeats or dataset.paper_repeats
-    protocol = Protocol(testset, evaluation.crop_px, repeats, dataset.paper_repeats)
+    # Patches were judged as they are.
+    crop_px = None if table.task == "judge" else evaluation.crop_px
+    protocol = Protocol(testset, crop_px, repeats, dataset.paper_repeats)
     models = {
         (model := plan_model(settings, table, noise, row, seed)).id: model
         for seed in settings.seeds
@@ -377,6 +408,27 @@ def colour_prior_of(settings: Settings, data_set: str) -> str:
     if not path.is_file():
         raise UnpairedError(f"config: colour_prior: {path}: no such file")
     return f"sha256:{sha256_of(path)}"
+
+
+def distorting_networks(settings: Settings) -> list[Model]:
+    """Return the networks that distort patches in the stand-in for BAPPS.
+
+    They belong to the data: neither seeds nor a run's own training set change them, and only
+    ``overrides`` of their method makes them shorter.
+    """
+    trained_on = {"noise": NONE, "noise_draw": "fresh", "train_set": RENDERED_FROM}
+    return [
+        _trained(
+            settings,
+            DISTORTING,
+            {"images_seen": DISTORTING_IMAGES_SEEN},
+            draw_settings(number),
+            1,
+            trained_on,
+            RENDERED_FROM,
+        )
+        for number in range(DISTORTING_NETWORKS)
+    ]
 
 
 def _start_of(settings: Settings, table: Table, noise: str, row: Row, seed: int) -> Model | None:
@@ -434,7 +486,7 @@ def _trained(
         "width": network.width,
         "global_residual": network.global_residual,
     }
-    if method in COLORIZERS:
+    if method in COLORIZERS | METRICS | DISTORTERS:
         set_by_config = {}  # Those are for restorers; ``overrides`` sets what these are at a scale.
     overrides = defaults | {key: value for key, value in set_by_config.items() if value is not None}
     overrides |= settings.overrides.get(method, {})

@@ -166,6 +166,7 @@ class Row(Typed):
     train_on: which of the training sets. train_noise: noise to train on, if another than
         the one that is scored. pairs_from: train on synthesized pairs instead.
     read_out: which of the method's ways to restore; rows that differ in it alone share a model.
+    only_at: scale at which the row is run; at others it is printed only.
     weights: imported weights instead of a training, a path with ``{noise}`` in it; without the file
         there is no such row.
     setting, printed_as: what the paper's numbers call the noise, with ``{noise}`` in it, and the
@@ -186,9 +187,22 @@ class Row(Typed):
     starts_from: str | None = None
     read_out: str | None = None
     weights: str | None = None
+    only_at: Literal["paper"] | None = None
     setting: str = "{noise}"
     printed_as: str | None = None
     note: str = ""
+
+
+class Correlation(Typed):
+    """How two metrics agree over the rows of a table, each a mean over test sets.
+
+    setting, method, dataset: what the paper's numbers call it. of: metric -> its test sets.
+    """
+
+    setting: str
+    method: str
+    dataset: str
+    of: dict[str, list[str]] = Field(min_length=2, max_length=2)
 
 
 class Table(Typed):
@@ -209,9 +223,15 @@ class Table(Typed):
     rows: list[Row]
     task: Literal["restore", "colorize", "judge"] = "restore"
     metrics: list[str] = ["psnr_db", "ssim"]
+    metrics_of: dict[str, list[str]] = {}
+    correlations: list[Correlation] = []
     train_sets: TrainSetsByScale | None = None
     defaults: dict[str, Any] = {}
     pictures: bool = False
+
+    def metrics_at(self, testset: str) -> list[str]:
+        """Return what is measured on a test set."""
+        return self.metrics_of.get(testset, self.metrics)
 
     @property
     def all_noises(self) -> list[str]:

@@ -99,6 +99,11 @@ def table_status(table: Table, settings: Settings, records: Records, root: Path)
     for cell in sorted(plan.cells, key=lambda cell: not cell.is_present):
         for made, job in _missing_jobs(cell, plan, records, root):
             jobs.setdefault(made, job)
+    if {NOT_TRAINED, NOT_SCORED} & set(states):
+        for model in plan.renderers:
+            if _lacks_training(model, root):
+                what = f"train {model.method}"
+                jobs.setdefault(model.id, Job(what, records.training(model), True))
     return TableStatus(plan, states, jobs, (root / f"results/{plan.name}.csv").is_file())
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import pearsonr
 from scipy.stats import t as student_t
 
 from unpaired.corruptions.noise import CAMERA, NONE
@@ -22,6 +23,7 @@ from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.plan import Cell, Model, Score, TablePlan
+from unpaired.settings import Correlation
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,21 @@ METRICS = {
     "auc_rebalanced": Metric("rebalanced AuC (%)", 1, 0.3, 1.0),
     "auc_per_image": Metric("AuC per image (%)", 1, 0.3, 1.0),
     "auc_rebalanced_per_image": Metric("rebalanced AuC per image (%)", 1, 0.3, 1.0),
+    # The interval of a share of 5,000 triplets is about +-1.
+    "two_afc": Metric("2AFC (%)", 1, 0.5, 2.0),
+    "jnd_map": Metric("JND mAP (%)", 1, 0.5, 2.0),
+    "correlation": Metric("correlation", 3, 0.02, 0.1),
 }
 GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
 IMAGES_FOR_INTERVAL = 10
 BYTES_PER_PARAMETER = 4
 CONFIDENCE = 0.95
+CORRELATION = "correlation"
+ROWS_FOR_CORRELATION = 3
+SIMULATED_OBSERVER = (
+    "Columns of the simulated observer: a model of early vision votes, on patches of seven "
+    "photographs. No human saw them; they are not the paper's numbers."
+)
 # How a training runs, not what it computes.
 NOT_DEVIATIONS = {"threads", "workers", "checkpoint_seconds", "precision", "devices", "nodes"}
 
@@ -119,6 +131,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> list[Line]:
     """Return every number of the table in the paper's order; ``root`` holds ``results/``."""
     planned = {(cell.setting, cell.method, cell.testset): cell for cell in plan.cells}
+    whole, paper = paper, {key: paper[key] for key in paper if key[3] != CORRELATION}
     printed = () if plan.is_part else (key[2] for key in paper)
     testsets = list(dict.fromkeys([*(cell.testset for cell in plan.cells), *printed]))
     lines: list[Line] = []
@@ -126,7 +139,48 @@ def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> li
         for testset in testsets:
             key = setting, method, testset
             lines += _cell_lines(plan, planned.get(key), key, paper, root)
-    return lines
+    return [*lines, *(_correlation_line(plan, how, lines, whole) for how in _correlations(plan))]
+
+
+def _correlations(plan: TablePlan) -> list[Correlation]:
+    """Return those to show: in a part of a table not all rows are there to correlate."""
+    return [] if plan.is_part else plan.table.correlations
+
+
+def _correlation_line(
+    plan: TablePlan, how: Correlation, lines: list[Line], paper: dict[PaperKey, float]
+) -> Line:
+    """Return Pearson's correlation of two metrics over the rows that have both.
+
+    Its n_images counts rows, and its interval is Fisher's, from as many rows on as others need
+    images.
+    """
+    values = {(line.setting, line.method, line.metric, line.dataset): line.value for line in lines}
+    points = []
+    for row in dict.fromkeys((line.setting, line.method) for line in lines):
+        of_row = [
+            [values.get((*row, metric, testset)) for testset in testsets]
+            for metric, testsets in how.of.items()
+        ]
+        if not any(value is None for of_metric in of_row for value in of_metric):
+            points.append([np.mean(of_metric) for of_metric in of_row])
+    key = how.setting, how.method, how.dataset
+    line = Line(plan.table.number, *key, CORRELATION, paper_value=paper.get((*key, CORRELATION)))
+    if len(points) < ROWS_FOR_CORRELATION:
+        return Line(**{**asdict(line), "status": DATA_ABSENT})
+    found = pearsonr(*np.transpose(points))
+    interval = found.confidence_interval(CONFIDENCE)
+    told = len(points) >= IMAGES_FOR_INTERVAL
+    filled = {
+        "value": float(found.statistic),
+        "ci_low": float(interval.low) if told else None,
+        "ci_high": float(interval.high) if told else None,
+        "n_images": len(points),
+        "repeats": 1,
+        "scale": plan.settings.scale,
+        "status": OK,
+    }
+    return Line(**{**asdict(line), **filled})
 
 
 def row_order(plan: TablePlan, paper: dict[PaperKey, float]) -> list[tuple[str, str]]:
@@ -152,7 +206,7 @@ def _cell_lines(
     root: Path,
 ) -> list[Line]:
     """Return one line per metric; none if neither we nor the paper have anything to say."""
-    metrics = plan.table.metrics
+    metrics = plan.table.metrics_at(key[2])
     printed = [paper.get((*key, metric)) for metric in metrics]
     if cell is None and printed == [None] * len(metrics):
         return []
@@ -353,9 +407,10 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
 def _cell_text(
     plan: TablePlan, cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool
 ) -> str:
-    metrics = plan.table.metrics
-    lines = [cells.get((*key, metric)) for metric in metrics]
-    if any(line is None for line in lines):
+    found = {m: cells.get((*key, m)) for m in [*plan.table.metrics, CORRELATION]}
+    metrics = [metric for metric, line in found.items() if line is not None]
+    lines = [found[metric] for metric in metrics]
+    if not lines:
         return ""
     values = [line.value if own else line.paper_value for line in lines]
     if all(value is None for value in values):
@@ -382,6 +437,8 @@ def align_markdown(rows: list[list[str]]) -> str:
 def deviations(plan: TablePlan) -> list[str]:
     """Say how this run differs from the paper's, from the settings themselves."""
     settings, said = plan.settings, []
+    if plan.table.task == "judge":
+        said += _judge_deviations(plan)
     changed = {
         f"{section}.{key}": value
         for section in ("training", "network")
@@ -404,6 +461,8 @@ def deviations(plan: TablePlan) -> list[str]:
     instead = [name for name in plan.train_sets if name not in papers]
     if instead:
         said.append(f"Trained on {' and '.join(instead)} instead of {' and '.join(papers)}.")
+    if plan.table.task == "judge":
+        return said
     if settings.evaluation.crop_px:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
@@ -413,6 +472,12 @@ def deviations(plan: TablePlan) -> list[str]:
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
     return said
+
+
+def _judge_deviations(plan: TablePlan) -> list[str]:
+    shown = {cell.testset for cell in plan.cells if cell.scores}
+    rendered = any(get_dataset(name, plan.settings).rendered for name in shown)
+    return [SIMULATED_OBSERVER] if rendered else []
 
 
 def costs_as_csv(plan: TablePlan, root: Path) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TASKS = {
     "restore": "unpaired.evaluation:score",
     "colorize": "unpaired.colour_evaluation:score",
+    "judge": "unpaired.judgments:score",
 }
 
 

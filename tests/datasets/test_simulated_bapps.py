@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.corruptions.network_distortions import NetworkDistortion
-from unpaired.datasets import bapps, embedded
+from unpaired.datasets import bapps, embedded, simulated_bapps
 from unpaired.datasets.simulated_bapps import (
+    JND_SEVERITY,
     PARTS,
     Part,
     jnd_pairs,
@@ -17,7 +17,9 @@ from unpaired.datasets.simulated_bapps import (
     render,
     triplets,
 )
+from unpaired.errors import UnpairedError
 from unpaired.methods import create
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.observer import L2_CONTROL, SIMULATED, Observer, l2_distance
 from unpaired.packs import Pack, write_pack
 from unpaired.randomness import seed_for
@@ -169,3 +171,40 @@ def test_it_can_be_packed(rendered, tmp_path):
     assert len(pack) == SIZE
     assert set(pack.columns["scene"]) <= TRAIN
     assert pack.read(3, "reference").shape == (64, 64, 3)
+
+
+def test_training_sets_are_read_together_and_the_others_by_their_folder(rendered):
+    together = simulated_bapps.training_set(rendered / "2afc/train")
+    names = [record.name for record in together]
+    assert together.count() == len(names) == len(set(names)) == 3 * SIZE
+    assert [name.partition("/")[0] for name in names[::SIZE]] == ["traditional", "cnn", "mix"]
+    assert {record.scene for record in together} <= TRAIN
+    cnn = simulated_bapps.validation_set(rendered / "2afc/val/cnn")
+    assert [r.name for r in cnn] == [r.name for r in triplets(rendered, "val", "cnn")]
+    pairs = simulated_bapps.jnd_set(rendered / "jnd/val/traditional")
+    assert {record.scene for record in pairs} <= TEST
+    assert [r.name for r in pairs] == [r.name for r in jnd_pairs(rendered, "traditional")]
+    assert [r.name for r in bapps.training_set(rendered / "2afc/train")] == names
+    real = next(iter(bapps.validation_set(rendered / "2afc/val/cnn")))
+    assert real.scene.startswith("bapps:2afc/val/cnn/")
+
+
+def test_what_is_bad_in_any_of_the_sets_is_told_at_once(tmp_path, networks):
+    parts = [part for part in SMALL if part.split == "train"]
+    render(tmp_path, networks, parts=parts)
+    for name in ("cnn", "mix"):
+        next((tmp_path / f"2afc/train/{name}/judge").iterdir()).unlink()
+    together = simulated_bapps.training_set(tmp_path / "2afc/train")
+    for look in (together.count, lambda: list(together)):
+        with pytest.raises(UnpairedError, match=r"train/cnn.* missing.*train/mix.* missing"):
+            look()
+
+
+def test_pairs_of_networks_are_mixed_with_the_reference_and_triplets_are_not(networks):
+    """Untrained networks give nearly black: the whole range away from what is white."""
+    distorting = [load(path) for path in networks]
+    pairs = judged(Part("jnd", "val", "cnn", 30), range(30), distorting, SIMULATED).values()
+    share = [np.abs(p["second"] - 1.0 * p["first"]).max() / max(p["first"].max(), 1) for p in pairs]
+    assert 0.3 < max(share) <= JND_SEVERITY + 0.02
+    whole = judged(Part("2afc", "val", "cnn", 8), range(8), distorting, SIMULATED).values()
+    assert max(np.abs(t["first"] - 1.0 * t["reference"]).max() for t in whole) > 0.8 * 255

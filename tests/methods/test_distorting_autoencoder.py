@@ -23,12 +23,12 @@ def method_of(**options):
 
 def batch_of(count: int = 2) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    return {"clean": torch.rand(count, 3, 32, 32), "sample": torch.arange(count)}
+    return {"image": torch.rand(count, 3, 32, 32), "sample": torch.arange(count)}
 
 
 def test_it_sees_clean_images_alone():
     method = method_of()
-    assert method.sees == ("clean",)
+    assert method.sees == ("image",)
     assert method.knows == ()
     assert method.config.images_seen == 1_300_000
 
@@ -36,16 +36,16 @@ def test_it_sees_clean_images_alone():
 def test_loss_is_the_weighted_sum_of_its_parts():
     method, batch = method_of(l1_weight=2.0, feature_weight=0.3, adversarial_weight=0.1), batch_of()
     losses = method.losses(batch, STATE)
-    output = method.network(batch["clean"])
-    assert losses["l1"].item() == pytest.approx((output - batch["clean"]).abs().mean().item())
+    output = method.network(batch["image"])
+    assert losses["l1"].item() == pytest.approx((output - batch["image"]).abs().mean().item())
     cosines = [
         functional.cosine_similarity(a, b).mean()
-        for a, b in zip(method.features(output), method.features(batch["clean"]), strict=True)
+        for a, b in zip(method.features(output), method.features(batch["image"]), strict=True)
     ]
     # Of unit vectors the squared distance is twice one less the cosine.
     expected = sum(2 - 2 * cosine.item() for cosine in cosines)
     assert losses["features"].item() == pytest.approx(expected, rel=1e-2)
-    real, fake = method.discriminator(batch["clean"]), method.discriminator(output)
+    real, fake = method.discriminator(batch["image"]), method.discriminator(output)
     assert losses["adversarial"].item() == pytest.approx((fake - 1).square().mean().item())
     both = functional.mse_loss(real, torch.ones_like(real)) + fake.square().mean()
     assert losses["discriminator"].item() == pytest.approx(both.item() / 2)
@@ -68,7 +68,7 @@ def test_generator_and_discriminator_each_follow_their_own_loss():
 
 
 def test_gray_and_downsampled_inputs():
-    clean = batch_of()["clean"]
+    clean = batch_of()["image"]
     gray = method_of(corruption="gray").corrupt(clean, [])
     assert torch.equal(gray[:, 0], gray[:, 2])
     luma = 0.299 * clean[:, 0] + 0.587 * clean[:, 1] + 0.114 * clean[:, 2]
@@ -84,10 +84,10 @@ def test_gray_and_downsampled_inputs():
 def test_noise_has_the_level_and_a_key_per_sample(corruption):
     method = method_of(corruption=corruption, corruption_level=0.1)
     batch = batch_of(4)
-    noisy = method.corrupt(batch["clean"], STATE.generators(batch["sample"], "corruption"))
-    noise = noisy - batch["clean"]
+    noisy = method.corrupt(batch["image"], STATE.generators(batch["sample"], "corruption"))
+    noise = noisy - batch["image"]
     assert noise.std().item() == pytest.approx(0.1, rel=0.05)
-    last = method.corrupt(batch["clean"][3:], STATE.generators(batch["sample"][3:], "corruption"))
+    last = method.corrupt(batch["image"][3:], STATE.generators(batch["sample"][3:], "corruption"))
     assert torch.equal(last[0], noisy[3])
     assert not torch.equal(noise[0], noise[1])
 
@@ -107,11 +107,11 @@ def test_a_short_training_restores_but_leaves_artifacts(train_pack):
     options = {"images_seen": 1600, "batch_size": 8, "patch_px": 32, "learning_rate": 3e-3}
     method = method_of(corruption="white_noise", corruption_level=0.2, **options)
     samples = CropSamples(
-        train_pack, sees=("clean",), patch_px=32, seed=1, noise=get_noise("gauss25")
+        train_pack, sees=("image",), patch_px=32, seed=1, noise=get_noise("gauss25")
     )
     train(method, samples, seed=1, device="cpu", precision="fp32")
     method.eval()
-    clean = torch.stack([samples[10_000 + k]["clean"] for k in range(32)])
+    clean = torch.stack([samples[10_000 + k]["image"] for k in range(32)])
     generators = [torch.Generator().manual_seed(k) for k in range(32)]
     errors = [
         (picture - clean).square().mean().item()
@@ -127,7 +127,7 @@ def test_an_adversarial_training_stays_finite(train_pack):
     options = {"images_seen": 160, "batch_size": 8, "patch_px": 32, "learning_rate": 3e-3}
     method = method_of(adversarial_weight=0.3, feature_weight=1.0, **options)
     samples = CropSamples(
-        train_pack, sees=("clean",), patch_px=32, seed=1, noise=get_noise("gauss25")
+        train_pack, sees=("image",), patch_px=32, seed=1, noise=get_noise("gauss25")
     )
     result = train(method, samples, seed=1, device="cpu", precision="fp32")
     assert result.history[-1]["discriminator"] < 1
@@ -136,7 +136,7 @@ def test_an_adversarial_training_stays_finite(train_pack):
 
 def test_distortions_are_keyed_and_in_range():
     method = method_of(corruption="pink_noise", corruption_level=0.2).eval()
-    clean = batch_of()["clean"]
+    clean = batch_of()["image"]
     results = [
         method.distort(clean, [torch.Generator().manual_seed(seed)] * 2) for seed in (0, 0, 1)
     ]

@@ -271,3 +271,50 @@ def test_bad_settings_are_refused():
         create("lpips", form="line")
     with pytest.raises(UnpairedError, match="dropout must be in"):
         create("lpips", dropout=1.0)
+
+
+class Samples:
+    """References cut from photographs, as a run's samples."""
+
+    def __init__(self, photographs):
+        self.crops = [
+            p[y : y + 64, x : x + 64] for p in photographs for y in (0, 64) for x in (0, 64)
+        ]
+
+    def __len__(self):
+        return len(self.crops)
+
+    def __getitem__(self, k):
+        return {"reference": torch.from_numpy(self.crops[k].copy()).permute(2, 0, 1)}
+
+
+@pytest.mark.parametrize("start", ["random", "kmeans"])
+def test_preparing_initialises_the_network_by_seed_and_pictures(photographs, start):
+    def prepared(seed, samples):
+        method = create("lpips", width=0.1, form="unweighted", start=start)
+        method.prepare(samples, seed)
+        return method.metric.network.features[3].weight
+
+    samples = Samples(photographs)
+    first = prepared(1, samples)
+    assert torch.equal(first, prepared(1, samples))
+    assert not torch.equal(first, prepared(2, samples))
+    of_others = prepared(1, Samples([1 - photograph for photograph in photographs[:2]]))
+    assert torch.equal(first, of_others) == (start == "random")
+    with pytest.raises(UnpairedError, match="no start 'means'; did you mean 'kmeans'"):
+        create("lpips", start="means")
+
+
+def test_an_unweighted_distance_passes_through_the_training_loop(tmp_path, photographs):
+    """It has nothing to learn, and is published and loaded like any other model."""
+    method = create("lpips", width=0.1, form="unweighted")
+    method.prepare(Samples(photographs), 1)
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    result = train(method, Samples(photographs), seed=1, device="cpu")
+    assert (result.images_seen, result.history) == (0, [])
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+    lin = create("lpips", width=0.1)
+    lin.start_from(method)
+    assert torch.equal(
+        lin.metric.network.features[0].weight, before["metric.network.features.0.weight"]
+    )

@@ -81,3 +81,31 @@ def test_every_row_of_colorization_is_run_and_drawn(project):
         assert (project.folder / name).stat().st_size > 10_000
     again = project.run(*tiny, *options, "-n", "--", "results/table10.csv", *figures)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.workflow
+@pytest.mark.long
+def test_every_distance_is_judged_and_drawn(project):
+    tiny = "lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}"
+    figures = ["two_afc", "two_afc_jnd", "lpips_weights", "disagreements", "distortions"]
+    settings = [*TINY[:-1], f"overrides={{{tiny}}}", "noises=[none]", "testsets=null"]
+    targets = ["results/table20.csv", *(f"results/figures/{name}.png" for name in figures)]
+    done = project.run(*settings, "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number in (19, 20):
+        with open(project.folder / f"results/table{number}.csv", newline="") as file:
+            lines = [line for line in csv.DictReader(file) if line["scale"]]
+        table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+        run = {line["method"] for line in lines if line["metric"] != "correlation"}
+        needs_weights = {row.name for row in table.rows if row.weights}
+        assert run == {
+            row.printed_as or row.name
+            for row in table.rows
+            if not (row.weights or row.only_at or row.starts_from in needs_weights)
+            and row.name != "human"
+        }
+        assert all(
+            0 <= float(line["value"]) <= 100 for line in lines if line["metric"] != "correlation"
+        )
+    again = project.run(*settings, "-n", "--", *targets)
+    assert "Nothing to be done" in again.stdout + again.stderr

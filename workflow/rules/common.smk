@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from unpaired.datasets import folder_of, get_dataset, how_to_get, is_present
+from unpaired.datasets import RENDERED, folder_of, get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import sha256_of
 from unpaired.fingerprint import ROOT, fingerprint
@@ -24,7 +24,10 @@ TABLES_FOLDER = Path("config", "tables")
 PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
 TEMPLATES_FOLDER = ROOT / "templates"
 
-TABLE_FILES = sorted(TABLES_FOLDER.glob("table*.yaml"))
+# By number, which is not by name.
+TABLE_FILES = sorted(
+    TABLES_FOLDER.glob("table*.yaml"), key=lambda path: (len(path.name), path.name)
+)
 
 try:
     SETTINGS = parse_settings(config)
@@ -36,6 +39,8 @@ if not PLANS:
     exit_with(next(iter(REFUSALS.values())))
 
 MODELS = {model.id: model for plan in PLANS.values() for model in [*plan.models, *plan.trainings]}
+RENDERERS = list({m.id: m for plan in PLANS.values() for m in plan.renderers}.values())
+MODELS |= {model.id: model for model in RENDERERS}
 PAIRS = {model.pairs.id: model.pairs for model in MODELS.values() if model.pairs}
 SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
 
@@ -176,7 +181,10 @@ def pack_options(wildcards):
 
 def source_folder(wildcards):
     """The folder of a data set; adding or removing a file in it packs it again."""
-    folder = folder_of(get_dataset(wildcards.dataset, SETTINGS), SETTINGS)
+    dataset = get_dataset(wildcards.dataset, SETTINGS)
+    if dataset.rendered:
+        return {"folder": str(RENDERED)}
+    folder = folder_of(dataset, SETTINGS)
     return {} if folder is None else {"folder": local(str(folder))}
 
 
@@ -271,6 +279,36 @@ def colour_figures_input(wildcards):
         "packs": [f"results/packs/{testset}.h5" for testset in present],
         "prior": prior_file(plan.table.train_sets.at(SETTINGS.scale).pairs),
     }
+
+
+# The row whose distances stand beside SSIM's, and whose weights are shown.
+JUDGED_LEARNED = "kmeans_lin"
+
+
+def has_judgments() -> bool:
+    """Whether these settings have Tables 19 and 20 as a whole."""
+    return all(number in PLANS and not PLANS[number].is_part for number in (19, 20))
+
+
+def judgments_input(wildcards):
+    if not has_judgments():
+        exit_with("these figures show Tables 19 and 20, which these settings narrow or leave out")
+    cells = [cell for cell in PLANS[19].cells if cell.scores]
+    testset = cells[0].testset
+    of_row = {cell.row.name: cell.scores[0] for cell in cells if cell.testset == testset}
+    return {
+        "tables": ["results/table19.csv", "results/table20.csv"],
+        "model": of_row[JUDGED_LEARNED].model.file,
+        "ssim": f"{of_row['ssim'].stem}.csv",
+        "learned": f"{of_row[JUDGED_LEARNED].stem}.csv",
+        "pack": f"results/packs/{testset}.h5",
+    }
+
+
+def judgment_figures() -> list[str]:
+    names = ("two_afc", "lpips_weights", "disagreements", "two_afc_jnd") if has_judgments() else ()
+    sheet = ["distortions"] if RENDERERS else []
+    return [f"results/figures/{name}.png" for name in (*names, *sheet)]
 
 
 def submission_input(wildcards):

@@ -26,6 +26,7 @@ class DataSet:
         them together.
     paper_repeats: noise draws per image in the paper's protocol.
     value_range, colour_space, channels: of the pixels that the reader gives.
+    rendered: a rule of the workflow makes ``folder``, below the working folder; always at hand.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DataSet:
     value_range: tuple[float, float] = (0, 255)
     colour_space: str = "sRGB"
     channels: int = 3
+    rendered: bool = False
 
     @property
     def module(self) -> str:
@@ -54,6 +56,57 @@ RAW = {
 }
 SIDD_HOME = "from the SIDD page of York University, abdokamel.github.io/sidd"
 SIMULATED = "photographs inside installed packages, through a simulated camera"
+
+BAPPS_HOME = "BAPPS, from github.com/richzhang/PerceptualSimilarity (download_dataset.sh)"
+OBSERVED = "patches of embedded photographs, judged by a simulated observer"
+# Folder of BAPPS -> name, title, reader.
+BAPPS_SETS = {
+    "2afc/train": ("train", "training triplets", "training_set"),
+    "2afc/val/traditional": ("traditional", "traditional distortions", "validation_set"),
+    "2afc/val/cnn": ("cnn", "CNN distortions", "validation_set"),
+    "2afc/val/superres": ("superres", "super-resolution", "validation_set"),
+    "2afc/val/deblur": ("deblur", "video deblurring", "validation_set"),
+    "2afc/val/color": ("color", "colorization", "validation_set"),
+    "2afc/val/frameinterp": ("frameinterp", "frame interpolation", "validation_set"),
+    "jnd/val/traditional": ("jnd_traditional", "JND, traditional distortions", "jnd_set"),
+    "jnd/val/cnn": ("jnd_cnn", "JND, CNN distortions", "jnd_set"),
+}
+RENDERED = Path("results/simulated_bapps")
+RENDERED_SETS = ("train", "traditional", "cnn", "jnd_traditional", "jnd_cnn")
+
+
+def _judged_sets() -> list[DataSet]:
+    """Return BAPPS, and its stand-in."""
+    real = [
+        DataSet(
+            f"bapps_{name}",
+            f"BAPPS, {title}",
+            f"unpaired.datasets.bapps:{reader}",
+            folder=f"bapps/{place}",
+            where=BAPPS_HOME,
+            layout=f"bapps/{place}, as unpacked: PNG files in folders "
+            + (
+                "p0, p1, NumPy files in same"
+                if place[0] == "j"
+                else "ref, p0, p1, NumPy files in judge"
+            ),
+        )
+        for place, (name, title, reader) in BAPPS_SETS.items()
+    ]
+    simulated = [
+        DataSet(
+            f"simulated_bapps_{name}",
+            f"simulated observer, {title}",
+            f"unpaired.datasets.simulated_bapps:{reader}",
+            folder=f"{RENDERED}/{place}",
+            where=OBSERVED,
+            rendered=True,
+        )
+        for place, (name, title, reader) in BAPPS_SETS.items()
+        if name in RENDERED_SETS
+    ]
+    return [*real, *simulated]
+
 
 DATASETS = {
     entry.name: entry
@@ -273,6 +326,7 @@ DATASETS = {
             megapixels=1.97,
             where=SIMULATED,
         ),
+        *_judged_sets(),
     )
 }
 
@@ -301,15 +355,17 @@ def get_dataset(name: str, settings: Settings) -> DataSet:
 
 def folder_of(dataset: DataSet, settings: Settings) -> Path | None:
     """Return where a data set's pictures should lie; None if embedded or without ``data_root``."""
+    if dataset.rendered:
+        return Path(dataset.folder)
     if dataset.folder is None or (settings.data_root is None and dataset.name in DATASETS):
         return None
     return Path(settings.data_root or ".", dataset.folder)
 
 
 def is_present(dataset: DataSet, settings: Settings) -> bool:
-    """Say whether a data set is embedded or its folder exists."""
+    """Say whether a data set is embedded or rendered, or its folder exists."""
     folder = folder_of(dataset, settings)
-    return dataset.folder is None or (folder is not None and folder.is_dir())
+    return dataset.folder is None or dataset.rendered or (folder is not None and folder.is_dir())
 
 
 def how_to_get(dataset: DataSet, settings: Settings) -> str:

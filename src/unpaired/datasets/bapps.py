@@ -114,6 +114,57 @@ class Judged(Source):
             raise UnpairedError(f"{self.folder}: bad files: {'; '.join(bad)}")
 
 
+@dataclass(frozen=True)
+class Together(Source):
+    """The records of several sets, one after the other, named ``<set>/<stem>``.
+
+    Counting and reading raise one UnpairedError that lists what is bad in any of them.
+    """
+
+    sets: tuple[Judged, ...]
+
+    def count(self) -> int:
+        counts, bad = [], []
+        for judged in self.sets:
+            try:
+                counts.append(judged.count())
+            except UnpairedError as error:
+                bad.append(str(error))
+        _refuse_all(bad)
+        return sum(counts)
+
+    def __iter__(self) -> Iterator[Record]:
+        bad = []
+        for judged in self.sets:
+            try:
+                for record in judged:
+                    name = f"{judged.folder.name}/{record.name}"
+                    yield Record(name, record.arrays, record.scene, record.sha256_file)
+            except UnpairedError as error:
+                bad.append(str(error))
+        _refuse_all(bad)
+
+
+def _refuse_all(bad: list[str]) -> None:
+    if bad:
+        raise UnpairedError("; ".join(bad))
+
+
+def training_set(folder: Path) -> Together:
+    """Return all that BAPPS has to train on, together; ``folder`` is ``.../2afc/train``."""
+    return Together(tuple(triplets(folder.parents[1], "train", name) for name in TRAIN_SETS))
+
+
+def validation_set(folder: Path) -> Judged:
+    """Return the triplets in ``folder``, for instance ``.../2afc/val/cnn``."""
+    return triplets(folder.parents[2], "val", folder.name)
+
+
+def jnd_set(folder: Path) -> Judged:
+    """Return the JND pairs in ``folder``, for instance ``.../jnd/val/cnn``."""
+    return jnd_pairs(folder.parents[2], folder.name)
+
+
 def triplets(folder: Path, split: Split, name: str) -> Judged:
     """Return the triplets of the set ``name`` below ``folder`` (that which holds ``2afc``).
 

@@ -60,6 +60,8 @@ def _line(dataset: DataSet, settings: Settings) -> str:
     if dataset.folder is None:
         where = dataset.where or "inside installed packages"
         return f"found    {dataset.name}: {dataset.pictures} pictures ({where})"
+    if dataset.rendered and not Path(dataset.folder).is_dir():
+        return f"found    {dataset.name}: made by the workflow ({dataset.where})"
     folder = folder_of(dataset, settings)
     try:
         records = open_reader(dataset)(folder)

@@ -14,6 +14,8 @@ photographs. A stem is ``<number>-<photograph>``, so the scene of a patch is kno
 * JND pairs are a reference and its distorted version, as ``p0`` and ``p1``. With the severities of
   the triplets hardly any pair would look the same; they are drawn up to `JND_SEVERITY`, at which
   the observer calls about 28 % of the traditional pairs the same, as people did with theirs.
+  Networks have no severity: of a pair, the output is mixed with the reference, with a weight drawn
+  up to the same bound (about 30 % the same; of unmixed outputs it was 0.5 %).
 """
 
 from __future__ import annotations
@@ -27,17 +29,17 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.corruptions.distortions import DISTORTIONS, apply_all, compositions
-from unpaired.corruptions.network_distortions import NetworkDistortion, load
 from unpaired.datasets import bapps, embedded
-from unpaired.datasets.bapps import PATCH_PX, Judged, Split, Task
+from unpaired.datasets.bapps import PATCH_PX, TRAIN_SETS, Judged, Split, Task, Together
 from unpaired.files import atomic_path
+from unpaired.network_distortions import NetworkDistortion, load
 from unpaired.observer import SIMULATED, Observer
 from unpaired.randomness import numpy_generator
 
 # Of the paper's 56.6k, 38.1k and 56.6k, 4.7k and 4.8k; the ratios of the training sets are kept.
 TRAIN_TRIPLETS = {"traditional": 600, "cnn": 400, "mix": 600}
-VAL_TRIPLETS = {"traditional": 300, "cnn": 300}
-JND_PAIRS = {"traditional": 300, "cnn": 300}
+VAL_TRIPLETS = {"traditional": 600, "cnn": 600}
+JND_PAIRS = {"traditional": 400, "cnn": 400}
 VOTES = {"train": 2, "val": 5, "jnd": 3}  # Table 6.3
 JND_SEVERITY = 0.55
 
@@ -116,6 +118,21 @@ def jnd_pairs(folder: Path, name: str) -> Judged:
     return Judged(folder / "jnd" / "val" / name, "jnd", scene_of)
 
 
+def training_set(folder: Path) -> Together:
+    """Return what was rendered to train on, all sets together; ``folder`` is their common one."""
+    return Together(tuple(triplets(folder.parents[1], "train", name) for name in TRAIN_SETS))
+
+
+def validation_set(folder: Path) -> Judged:
+    """Return the rendered triplets in ``folder``, for instance ``2afc/val/cnn``."""
+    return triplets(folder.parents[2], "val", folder.name)
+
+
+def jnd_set(folder: Path) -> Judged:
+    """Return the rendered JND pairs in ``folder``, for instance ``jnd/val/cnn``."""
+    return jnd_pairs(folder.parents[2], folder.name)
+
+
 def scene_of(stem: str) -> str:
     """Return the scene of a patch, which is that of its photograph in `embedded`."""
     return f"embedded:{stem.partition('-')[2]}"
@@ -163,7 +180,7 @@ def _changes(
     kinds = ["traditional", "cnn"] if part.name == "mix" else [part.name, part.name]
     kinds = [kinds[index] for index in rng.permutation(2)][: 1 if part.task == "jnd" else 2]
     return [
-        _traditional(severity, rng) if kind == "traditional" else _network(networks, rng)
+        _traditional(severity, rng) if kind == "traditional" else _network(networks, severity, rng)
         for kind in kinds
     ]
 
@@ -181,8 +198,15 @@ def _all_traditional() -> tuple:
     return (*((distortion,) for distortion in DISTORTIONS.values()), *compositions())
 
 
-def _network(networks: Sequence[NetworkDistortion], rng: np.random.Generator) -> Distort:
-    return networks[rng.integers(len(networks))].apply
+def _network(
+    networks: Sequence[NetworkDistortion], severity_max: float, rng: np.random.Generator
+) -> Distort:
+    """Return a network's output; mixed with what goes in, if not all severities are wanted."""
+    network = networks[rng.integers(len(networks))]
+    if severity_max == 1:
+        return network.apply
+    weight = np.float32(rng.uniform(0, severity_max))
+    return lambda patch, rng: (1 - weight) * patch + weight * network.apply(patch, rng)
 
 
 @cache

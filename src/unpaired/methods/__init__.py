@@ -54,6 +54,12 @@ METRICS = {
     "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
 }
 
+# Distances by formula, and the voters that all distances are held to: nothing to learn.
+UNTRAINED_METRICS = {
+    "picture_distance": "unpaired.methods.picture_distance:PictureDistance",
+    "voters": "unpaired.methods.picture_distance:Voters",
+}
+
 # Methods that restore nothing: what they learn to leave are artifacts.
 DISTORTERS = {
     "distorting_autoencoder": (
@@ -61,7 +67,7 @@ DISTORTERS = {
     ),
 }
 
-UNTRAINED = PER_IMAGE | UNTRAINED_COLORIZERS
+UNTRAINED = PER_IMAGE | UNTRAINED_COLORIZERS | UNTRAINED_METRICS
 
 METHODS = TRAINED | UNTRAINED | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
 

@@ -116,12 +116,15 @@ class Method(nn.Module):
             )
         self.read_out = name
 
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Hook before a training that starts from no other model: look at what it will learn from.
+
+        samples: ``samples[k]`` is the k-th sample of the run.
+        """
+
     def start_from(self, other: Method) -> None:
         """Take over what another trained model has learned; raises TypeError if it cannot."""
         raise TypeError(f"{type(self).__name__} must define start_from()")
-
-    def prepare(self, samples: Any, seed: int) -> None:
-        """Hook before a training that starts from nothing: set weights by its first samples."""
 
     def phases(self) -> list[Phase]:
         """Return the stretches of training, in order; called once, after the weights exist."""

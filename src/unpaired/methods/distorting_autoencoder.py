@@ -1,7 +1,7 @@
 """Denoising autoencoders whose outputs are distortions (Zhang 2018, section 6.2.1, Table 6.2).
 
 They are not meant to restore well, but to leave the artifacts that networks leave. Which of them
-is trained is drawn in `corruptions.network_distortions`.
+is trained is drawn in `corruptions.distorting_networks`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
+from unpaired.corruptions.distorting_networks import CORRUPTIONS
 from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Method, Observation, Phase, TrainingState
 from unpaired.networks.distorting_autoencoder import (
@@ -23,7 +24,6 @@ from unpaired.networks.distorting_autoencoder import (
 )
 from unpaired.schedules import SCHEDULES
 
-CORRUPTIONS = ("none", "pink_noise", "white_noise", "gray", "downsampling")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 DISCRIMINATOR_WIDTH = 16
 
@@ -77,7 +77,7 @@ class DistortingAutoencoderMethod(Method):
     """
 
     Config: ClassVar[type] = DistortingAutoencoderConfig
-    sees: ClassVar[tuple[str, ...]] = ("clean",)
+    sees: ClassVar[tuple[str, ...]] = ("image",)
     margin_px: ClassVar[int | None] = None
 
     def __init__(self, config: DistortingAutoencoderConfig) -> None:
@@ -111,7 +111,7 @@ class DistortingAutoencoderMethod(Method):
         return [Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
-        config, clean = self.config, batch["clean"]
+        config, clean = self.config, batch["image"]
         output = self.network(self.corrupt(clean, state.generators(batch["sample"], "corruption")))
         losses = {"l1": functional.l1_loss(output, clean)}
         loss = config.l1_weight * losses["l1"]

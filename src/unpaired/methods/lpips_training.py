@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ from unpaired.networks.feature_networks import (
 from unpaired.networks.kmeans_init import initialize_from_patches
 from unpaired.randomness import seed_for
 
+STARTS = ("random", "kmeans")
+KMEANS_PICTURES = 1000
 FORMS = ("unweighted", "lin", "tune", "scratch")
 TRIPLETS = 56_600 + 38_100 + 56_600  # of the training sets traditional, cnn and mix
 EPOCHS = 10
@@ -38,13 +40,16 @@ class LPIPSConfig:
 
     net, width: the feature network, see `feature_networks.build`. form: lin trains the channels'
     weights alone, tune and scratch the network as well (from given weights or from random ones),
-    unweighted nothing. version: of the input's scaling, see `LPIPS`. dropout: in the weighted sum.
-    rank_width: of the network that turns two distances into a vote. images_seen: triplets.
+    unweighted nothing. start: what the network is at first, unless it is another model's: random
+    (Gaussian weights) or kmeans (clusters of patches of the training pictures). version: of the
+    input's scaling, see `LPIPS`. dropout: in the weighted sum. rank_width: of the network that
+    turns two distances into a vote. images_seen: triplets.
     """
 
     net: str = "alex"
     width: float = 1.0
     form: str = "lin"
+    start: str = "random"
     version: str = "0.1"
     dropout: float = 0.5
     rank_width: int = 32
@@ -55,6 +60,7 @@ class LPIPSConfig:
 
     def __post_init__(self) -> None:
         check_choice("lpips", "form", self.form, FORMS)
+        check_choice("lpips", "start", self.start, STARTS)
         check_choice("lpips", "net", self.net, NETWORKS)
         if not 0 <= self.dropout < 1:
             raise UnpairedError(f"lpips: dropout must be in [0, 1), not {self.dropout}")
@@ -115,11 +121,20 @@ class LPIPSTraining(Method):
     def _trains_network(self) -> bool:
         return self.config.form in ("tune", "scratch")
 
-    def start_from(self, network: FeatureNetwork) -> None:
-        """Take the weights of a feature network of the same kind and width.
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Initialise the feature network as the settings say; "kmeans" looks at references."""
+        pictures = None
+        if self.config.start == "kmeans":
+            count = min(len(samples), KMEANS_PICTURES)
+            pictures = torch.stack([samples[number]["reference"] for number in range(count)])
+        self.start_from(starting_network(self.config.start, self.config, pictures, seed))
+
+    def start_from(self, other: LPIPSTraining | FeatureNetwork) -> None:
+        """Take the weights of a feature network, or another model's, of the same kind and width.
 
         Raises UnpairedError if it is another.
         """
+        network = other if isinstance(other, FeatureNetwork) else other.metric.network
         ours = {name: value.shape for name, value in self.metric.network.state_dict().items()}
         given = network.state_dict()
         if ours != {name: value.shape for name, value in given.items()}:
@@ -160,6 +175,10 @@ class LPIPSTraining(Method):
 
     def after_step(self) -> None:
         self.metric.project()
+
+    def distances(self, reference: Tensor, *others: Tensor) -> list[Tensor]:
+        """Return the distances, N each, of a reference to others, as `LPIPS.distances` does."""
+        return self.metric.distances(reference, *others)
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the distances, N, of N x C x H x W and N x C x H x W in [0, 1], without dropout.

@@ -88,11 +88,11 @@ def _column_group(plan: TablePlan, testset: str, lines: Sequence[Line]) -> Colum
     has["difference"] = has["ours"] and has["paper"]
     columns = [
         Column(METRICS[metric].title, testset, quantity, metric)
-        for metric in plan.table.metrics
+        for metric in dict.fromkeys(line.metric for line in lines)
         for quantity, there in has.items()
         if there
     ]
-    columns.append(Column("status", testset, "", plan.table.metrics[0]))
+    columns.append(Column("status", testset, "", lines[0].metric))
     return ColumnGroup(title_of_testset(plan, testset), _about(lines), columns)
 
 

@@ -16,6 +16,7 @@ from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
 from unpaired.files import locked, write_rows
+from unpaired.judged_sampling import JudgedSamples
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.methods.base import Method
@@ -70,7 +71,12 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
 
 
 def _samples(method: Method, packs: list[Pack], spec: dict[str, Any]) -> Dataset:
-    """Return what is trained on: crops of one pack, or unpaired ones of a noisy and a clean one."""
+    """Return what is trained on, by what the method sees.
+
+    That is crops of one pack, unpaired ones of a noisy and a clean one, or judged triplets.
+    """
+    if "judge" in method.sees:
+        return JudgedSamples(*packs, seed=spec["seed"])
     about = {
         "patch_px": method.config.patch_px,
         "seed": spec["seed"],

@@ -6,18 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.corruptions.network_distortions import (
+from unpaired.corruptions.distorting_networks import (
+    CORRUPTIONS,
     METHOD,
     NETWORKS,
-    draw_configuration,
-    load,
+    NORMALIZATIONS,
+    UPSAMPLINGS,
+    draw_settings,
 )
 from unpaired.errors import UnpairedError
 from unpaired.methods import create
-from unpaired.methods.distorting_autoencoder import CORRUPTIONS, DistortingAutoencoderMethod
-from unpaired.networks.distorting_autoencoder import NORMALIZATIONS, UPSAMPLINGS
+from unpaired.methods.distorting_autoencoder import (
+    DistortingAutoencoderConfig,
+    DistortingAutoencoderMethod,
+)
+from unpaired.network_distortions import load
 from unpaired.randomness import numpy_generator
 from unpaired.weights import save_model
+
+
+def draw_configuration(number):
+    return DistortingAutoencoderConfig(**draw_settings(number))
+
 
 CONFIGURATIONS = [draw_configuration(number) for number in range(NETWORKS)]
 
