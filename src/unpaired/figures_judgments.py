@@ -56,7 +56,8 @@ def _bar(axis, place: int, line: Line) -> None:
     if line.ci_low is not None:
         whiskers = [[line.value - line.ci_low], [line.ci_high - line.value]]
     axis.barh(place, line.value, xerr=whiskers, height=0.7, color="C0", error_kw={"linewidth": 1})
-    axis.text(45.5, place, f"{line.value:.1f}", fontsize=6, va="center", color="white")
+    end = line.value if line.ci_high is None else line.ci_high
+    axis.text(max(end, 45) + 0.4, place, f"{line.value:.1f}", fontsize=6, va="center")
 
 
 def draw_tests(output: Path, lines: list[Line]) -> None:
@@ -79,13 +80,17 @@ def draw_tests(output: Path, lines: list[Line]) -> None:
             axis.plot(first, second, "o", markersize=4)
             axis.annotate(method, (first, second), (4, 2), textcoords="offset points", fontsize=6)
         found = correlations.get(name)
-        told = "" if found is None or found.value is None else f", correlation {found.value:.3f}"
+        told = (
+            ""
+            if found is None or found.value is None
+            else f", correlation over networks {found.value:.3f}"
+        )
         who = "simulated observer" if name.startswith("simulated") else "BAPPS"
         axis.set_title(f"{who}{told}", fontsize=8)
         axis.set_xlabel("2AFC (%)", fontsize=8)
         axis.set_ylabel("JND mAP (%)", fontsize=8)
         axis.tick_params(labelsize=7)
-        axis.margins(x=0.18)
+        axis.margins(x=0.25)
     _save(figure, output)
 
 

@@ -194,7 +194,7 @@ class Row(Typed):
 
 
 class Correlation(Typed):
-    """How two metrics agree over the rows of a table, each a mean over test sets.
+    """How two metrics agree over the networks of a table, each a mean over test sets.
 
     setting, method, dataset: what the paper's numbers call it. of: metric -> its test sets.
     """
@@ -232,6 +232,13 @@ class Table(Typed):
     def metrics_at(self, testset: str) -> list[str]:
         """Return what is measured on a test set."""
         return self.metrics_of.get(testset, self.metrics)
+
+    @property
+    def all_metrics(self) -> list[str]:
+        """What is measured on any test set, and over the rows."""
+        of_sets = (metric for metrics in self.metrics_of.values() for metric in metrics)
+        own = ["correlation"] if self.correlations else []
+        return list(dict.fromkeys([*self.metrics, *of_sets, *own]))
 
     @property
     def all_noises(self) -> list[str]:

@@ -22,6 +22,7 @@ from unpaired.corruptions.noise import CAMERA, NONE
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
+from unpaired.methods import METRICS as LEARNED_DISTANCES
 from unpaired.plan import Cell, Model, Score, TablePlan
 from unpaired.settings import Correlation
 
@@ -57,7 +58,7 @@ IMAGES_FOR_INTERVAL = 10
 BYTES_PER_PARAMETER = 4
 CONFIDENCE = 0.95
 CORRELATION = "correlation"
-ROWS_FOR_CORRELATION = 3
+ROWS_FOR_CORRELATION = 4  # Fisher's interval needs them.
 SIMULATED_OBSERVER = (
     "Columns of the simulated observer: a model of early vision votes, on patches of seven "
     "photographs. No human saw them; they are not the paper's numbers."
@@ -150,14 +151,17 @@ def _correlations(plan: TablePlan) -> list[Correlation]:
 def _correlation_line(
     plan: TablePlan, how: Correlation, lines: list[Line], paper: dict[PaperKey, float]
 ) -> Line:
-    """Return Pearson's correlation of two metrics over the rows that have both.
+    """Return Pearson's correlation of two metrics over the networks of a table, as in the paper.
 
-    Its n_images counts rows, and its interval is Fisher's, from as many rows on as others need
-    images.
+    Its n_images counts rows, and its interval is Fisher's. Formulas have no part in it: the paper
+    correlates networks.
     """
     values = {(line.setting, line.method, line.metric, line.dataset): line.value for line in lines}
+    networks = dict.fromkeys(
+        (cell.setting, cell.method) for cell in plan.cells if cell.row.method in LEARNED_DISTANCES
+    )
     points = []
-    for row in dict.fromkeys((line.setting, line.method) for line in lines):
+    for row in networks:
         of_row = [
             [values.get((*row, metric, testset)) for testset in testsets]
             for metric, testsets in how.of.items()
@@ -170,11 +174,10 @@ def _correlation_line(
         return Line(**{**asdict(line), "status": DATA_ABSENT})
     found = pearsonr(*np.transpose(points))
     interval = found.confidence_interval(CONFIDENCE)
-    told = len(points) >= IMAGES_FOR_INTERVAL
     filled = {
         "value": float(found.statistic),
-        "ci_low": float(interval.low) if told else None,
-        "ci_high": float(interval.high) if told else None,
+        "ci_low": float(interval.low),
+        "ci_high": float(interval.high),
         "n_images": len(points),
         "repeats": 1,
         "scale": plan.settings.scale,
@@ -383,10 +386,12 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
         texts = [_cell_text(plan, cells, (*row, testset), own) for _, testset, own in columns]
         body.append(["" if noise == last_noise else noise, name, *texts])
         last_noise = noise
+    titles = [METRICS[metric].title for metric in plan.table.all_metrics]
+    # Different columns hold different metrics, or every cell holds all of them.
+    cells_are = (" or " if plan.table.metrics_of else " / ").join(titles)
     sections = [
         f"# Table {plan.table.number}: {plan.table.title}",
-        f"{plan.table.paper}. Cells are "
-        f"{' / '.join(METRICS[metric].title for metric in plan.table.metrics)}.",
+        f"{plan.table.paper}. Cells are {cells_are}.",
         align_markdown([header, *body]),
         "\n".join(f"- {item}" for item in [*deviations(plan), *row_notes(plan)]),
     ]
@@ -407,7 +412,7 @@ def _columns(plan: TablePlan, lines: list[Line]) -> list[tuple[str, str, bool]]:
 def _cell_text(
     plan: TablePlan, cells: dict[PaperKey, Line], key: tuple[str, str, str], own: bool
 ) -> str:
-    found = {m: cells.get((*key, m)) for m in [*plan.table.metrics, CORRELATION]}
+    found = {m: cells.get((*key, m)) for m in plan.table.all_metrics}
     metrics = [metric for metric, line in found.items() if line is not None]
     lines = [found[metric] for metric in metrics]
     if not lines:

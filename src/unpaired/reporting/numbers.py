@@ -173,7 +173,9 @@ def size_of(difference: float, metric: str) -> str:
 
 def sizes_explained(plans: Iterable[TablePlan]) -> str:
     """Return the legend of the words for differences, for the metrics of these tables."""
-    metrics = [METRICS[m] for m in dict.fromkeys(m for plan in plans for m in plan.table.metrics)]
+    metrics = [
+        METRICS[m] for m in dict.fromkeys(m for plan in plans for m in plan.table.all_metrics)
+    ]
     said = [
         f"{word}: at most {', '.join(f'{getattr(m, word):g} in {m.title}' for m in metrics)}"
         for word in SIZES
