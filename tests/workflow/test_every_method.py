@@ -58,7 +58,7 @@ def test_every_row_on_real_noise_is_run(project, number):
 
 
 @pytest.mark.workflow
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_row_of_colorization_is_run_and_drawn(project):
     figures = [
         f"results/figures/table10_{name}.png"
