@@ -24,16 +24,16 @@ def main(arguments: argparse.Namespace) -> None:
     awgn = NOISES["awgn"]
     with leased_gpus(arguments.device):
         device = choose_device(arguments.device)
-        models = {path.parent.name: _degrader(path, device) for path in arguments.models}
+        models = dict(_degrader(path, device) for path in arguments.models)
         models["awgn"] = white_noise(awgn.level_min, awgn.level_max)
         statistics = compare(Pack(arguments.test), Pack(arguments.train), models)
     write_table(arguments.table, statistics)
     draw(arguments.figure, statistics)
 
 
-def _degrader(path: Path, device: torch.device) -> Corrupt:
-    """Return what adds a model's noise at a level drawn for every picture, as pairs are made."""
-    method = load_model(path, device)[1]
+def _degrader(path: Path, device: torch.device) -> tuple[str, Corrupt]:
+    """Return a method's name, and what adds its noise at a level drawn for every picture."""
+    name, method = load_model(path, device)
 
     def corrupt(clean: np.ndarray, number: int) -> np.ndarray:
         image = torch.from_numpy(clean.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -41,7 +41,7 @@ def _degrader(path: Path, device: torch.device) -> Corrupt:
         pair = synthesize(method, image.to(device), key=key, t=draw_t(key))
         return to_uint8(pair.noisy[0].permute(1, 2, 0).cpu().numpy())
 
-    return corrupt
+    return name, corrupt
 
 
 def parser() -> argparse.ArgumentParser:
