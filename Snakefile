@@ -17,6 +17,7 @@ include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/submission.smk"
 include: "workflow/rules/noise_statistics.smk"
+include: "workflow/rules/colour_figures.smk"
 include: "workflow/rules/judgments.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
@@ -28,6 +29,7 @@ rule all:
         [f"results/{plan.name}.csv" for plan in PLANS.values()],
         [path for plan in PLANS.values() for path in figures_of(plan)],
         [f"results/figures/{NOISE_STATISTICS}.png"] if degradations() else [],
+        colour_figures(),
         judgment_figures(),
         REPORT,
 

@@ -17,7 +17,7 @@ from unpaired.tables import SIMULATED_OBSERVER
 from .conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-TABLES = ["1", "2", "3", "4", "6", "7", "19", "20"]
+TABLES = ["1", "2", "3", "4", "6", "7", "10", "19", "20"]
 JUDGED = {"19", "20"}
 SIMULATED = f"- {SIMULATED_OBSERVER}"
 

@@ -11,6 +11,7 @@ from .conftest import REPOSITORY
 TABLE = load_table(REPOSITORY / "config/tables/table1.yaml")
 REAL_NOISE = load_table(REPOSITORY / "config/tables/table6.yaml")
 RAW = load_table(REPOSITORY / "config/tables/table2.yaml")
+COLOURS = load_table(REPOSITORY / "config/tables/table10.yaml")
 GENERATION = load_table(REPOSITORY / "config/tables/table7.yaml")
 
 
@@ -257,7 +258,8 @@ def test_settings_replace_defaults_and_not_options(tmp_path):
     (rrg,) = {m.id: m for m in models_of(paper, "neighbor2neighbor_rrgs")}.values()
     assert rrg.spec["train_set"] == "sidd_medium_raw"
     overrides = rrg.spec["overrides"]
-    assert (overrides["learning_rate"], overrides["width"], overrides["gamma"]) == (1e-4, 64, 1)
+    assert (overrides["learning_rate"], overrides["gamma"]) == (1e-4, 1)
+    assert "width" not in overrides
     config = {"training": {"learning_rate": 0.5}, "network": {"width": 8}}
     small = models_of(demo(RAW, **config), "neighbor2neighbor_rrgs")[0].spec["overrides"]
     assert (small["learning_rate"], small["width"], small["gamma"]) == (0.5, 8, 1)
@@ -276,3 +278,41 @@ def test_a_degradation_is_checked_by_name():
     content["rows"][2]["pairs_from"]["method"] = "lud_vea"
     with pytest.raises(UnpairedError, match="unknown method 'lud_vea'; did you mean 'lud_vae'"):
         demo(parse_table(content))
+
+
+# ---- Colorization
+
+
+def test_colorizers_learn_from_one_set_and_start_from_each_other():
+    plan = demo(COLOURS, network={"global_residual": True})
+    assert plan.train_sets == ["colour_scenes_train"]
+    full, finetuned = (models_of(plan, row)[0] for row in ("full", "l2_finetuned"))
+    assert finetuned.start == full
+    assert finetuned.id != models_of(plan, "l2")[0].id
+    assert plan.trainings.index(full) < plan.trainings.index(finetuned)
+    assert "global_residual" not in full.spec["overrides"]
+    assert {score.task for score in plan.scores} == {"colorize"}
+
+
+def test_random_colours_have_pictures_and_a_seed_and_gray_has_neither():
+    plan = demo(COLOURS, seeds=[1, 2])
+    drawn = models_of(plan, "random")[:2]  # of the first test set
+    assert [m.spec["seed"] for m in drawn] == [1, 2]
+    assert all(m.packs == m.data_sets == ["colour_scenes_train"] for m in drawn)
+    assert not any(m.is_trained or m.file for m in drawn)
+    gray = models_of(plan, "gray")[0]
+    assert gray.data_sets == []
+
+
+def test_another_prior_is_another_colorizer(tmp_path):
+    own = models_of(demo(COLOURS), "full")[0]
+    assert own.prior == "colour_scenes_train"
+    path = tmp_path / "prior.npy"
+    path.write_bytes(b"one")
+    first = models_of(demo(COLOURS, colour_prior=str(path)), "full")[0]
+    path.write_bytes(b"two")
+    second = models_of(demo(COLOURS, colour_prior=str(path)), "full")[0]
+    assert len({own.id, first.id, second.id}) == 3
+    with pytest.raises(UnpairedError, match=r"colour_prior: .*none\.npy: no such file"):
+        demo(COLOURS, colour_prior=str(tmp_path / "none.npy"))
+    assert models_of(demo(REAL_NOISE), "dncnn")[0].prior is None

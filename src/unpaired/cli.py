@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="The data sets that the tables use.", no_args_is_help=True)
 app.add_typer(data, name="data")
+study = typer.Typer(help="A study with people: which picture is real?", no_args_is_help=True)
+app.add_typer(study, name="study")
 
 
 def main() -> None:
@@ -115,6 +117,66 @@ def colorize(
 
     written = colorize(pictures, output, Options(model, temperature, device, precision))
     print(f"{len(written)} pictures written to {output}")
+
+
+@app.command()
+def classify(
+    folder: Annotated[Path, typer.Argument(help="Coloured pictures, one folder per class.")],
+    classifier: Annotated[str, typer.Option(help="Name of a model of the library timm.")],
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Its weights (.safetensors, .pth); timm's own without it."),
+    ] = None,
+    colorizer: Annotated[
+        list[Path], typer.Option(help="A trained colorizer (.safetensors); may stand repeatedly.")
+    ] = [],  # noqa: B006 - typer copies it
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="File with the folder of every class, in the classifier's order."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="CSV to write: what was predicted of every picture."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Say how well a classifier knows pictures again whose colours were taken and given anew."""
+    from unpaired.classification import Options, classify
+
+    options = Options(classifier, weights, tuple(colorizer), labels, device)
+    print(classify(folder, output, options))
+
+
+@study.command("export")
+def study_export(
+    truth: Annotated[Path, typer.Argument(help="Folder of the true pictures.")],
+    method: Annotated[
+        list[str], typer.Option(help="NAME=FOLDER of colorized pictures of the same names.")
+    ],
+    sentinel: Annotated[Path, typer.Option(help="Folder of pictures that fool nobody.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to; must not be there.")],
+    participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
+    seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
+) -> None:
+    """Write the pairs, orders and timings of a real-or-fake study, and the key to score it."""
+    from unpaired.study import export, named_folders
+
+    print(export(truth, named_folders(method), sentinel, output, participants, seed))
+
+
+@study.command("score")
+def study_score(
+    folder: Annotated[Path, typer.Argument(help="What `study export` wrote.")],
+    answers: Annotated[Path, typer.Argument(help="CSV with columns session, trial, fake (1, 2).")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="CSV to write."),
+    ] = None,
+) -> None:
+    """Say how often each method's pictures were taken for the real ones, with intervals."""
+    from unpaired.study import score
+
+    print(score(folder, answers, output))
 
 
 @app.command()

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from unpaired.color.ab_bins import TEMPERATURE, check_temperature
 from unpaired.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
+from unpaired.colour_evaluation import predict_ab
 from unpaired.denoise import targets_of
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError, list_some
@@ -111,22 +111,10 @@ def _colorize_page(page: np.ndarray, method: Colorization, options: Options) -> 
     bf16 = choose_precision(options.precision, device) == "bf16"
     rgb = torch.from_numpy(np.ascontiguousarray(page)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        small = rgb_to_lab(_shrunk(rgb, method.config.picture_px).to(device))[:, :1]
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            ab = method.colorize(small, temperature=options.temperature)
-        if ab.shape[-2:] != rgb.shape[-2:]:
-            ab = functional.interpolate(ab.float(), size=rgb.shape[-2:], mode="bilinear")
+            ab = predict_ab(method, rgb.to(device), temperature=options.temperature)
         strips = [_joined(rgb[..., rows, :].to(device), ab[..., rows, :]) for rows in _strips(rgb)]
     return torch.cat(strips, dim=2)[0].permute(1, 2, 0).numpy()
-
-
-def _shrunk(rgb: Tensor, short_px: int) -> Tensor:
-    height, width = rgb.shape[-2:]
-    scale = short_px / min(height, width)
-    if scale >= 1:
-        return rgb
-    size = (round(height * scale), round(width * scale))
-    return functional.interpolate(rgb, size=size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def _joined(rgb: Tensor, ab: Tensor) -> Tensor:

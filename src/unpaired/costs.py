@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from unpaired.color.ab_bins import BINS
 from unpaired.devices import choose_device, choose_precision, describe
 from unpaired.methods import UNTRAINED, create
 from unpaired.methods.base import Method, Observation, TrainingState
@@ -28,6 +29,8 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
     chosen = choose_device(device)
     precision = choose_precision("auto", chosen)
     method = create(name)
+    if getattr(method, "needs_prior", False):
+        method.set_prior(torch.full((BINS,), 1 / BINS, dtype=torch.float64))  # Any takes as long.
     about = {"device": describe(chosen), "precision": precision}
     if name not in UNTRAINED:
         images_seen = sum(phase.images_seen for phase in method.phases())

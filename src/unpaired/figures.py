@@ -15,11 +15,15 @@ from unpaired.tables import read_scores
 CROP_PX = 128
 PANEL_INCHES = 1.7
 COLUMNS_MAX = 7
+ENDS = {"colorize": ("gray", "truth")}  # of a table's pictures; else noisy and clean
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the pictures that are compared, uint8 H x W x 3; no scores for the clean one."""
+    """One of the pictures that are compared, uint8 H x W x 3.
+
+    No scores for the clean one, and none that its table has not.
+    """
 
     picture: np.ndarray
     title: str
@@ -28,7 +32,9 @@ class Panel:
 
     @property
     def scores(self) -> str:
-        return "" if self.psnr_db is None else f"{self.psnr_db:.2f} / {self.ssim:.3f}"
+        if self.psnr_db is None:
+            return ""
+        return f"{self.psnr_db:.2f}" + ("" if self.ssim is None else f" / {self.ssim:.3f}")
 
 
 def draw_comparison(plan: TablePlan, noise: str, root: Path, output: Path) -> None:
@@ -54,9 +60,10 @@ def comparison_panels(plan: TablePlan, noise: str, root: Path) -> list[Panel]:
     cells = _scored_cells(plan, noise)
     if not cells:
         return []
-    panels = [_panel(cells[0], root, 0, "noisy", "noisy_")]
+    before, after = ENDS.get(plan.table.task, ("noisy", "clean"))
+    panels = [_panel(cells[0], root, 0, before, "noisy_")]
     panels += [_panel(cell, root, 1, cell.row.name, "") for cell in cells]
-    return [*panels, Panel(_third(_example(cells[0], root), 2), "clean")]
+    return [*panels, Panel(_third(_example(cells[0], root), 2), after)]
 
 
 def _scored_cells(plan: TablePlan, noise: str) -> list[Cell]:
@@ -78,7 +85,8 @@ def _third(triptych: np.ndarray, position: int) -> np.ndarray:
 
 def _panel(cell: Cell, root: Path, position: int, title: str, prefix: str) -> Panel:
     first = read_scores(root / f"{cell.scores[0].stem}.csv")[0]
-    scores = (float(first[f"{prefix}{metric}"]) for metric in ("psnr_db", "ssim"))
+    keys = (f"{prefix}{metric}" for metric in ("psnr_db", "ssim"))
+    scores = (float(first[key]) if key in first else None for key in keys)
     return Panel(_third(_example(cell, root), position), title, *scores)
 
 

@@ -17,7 +17,15 @@ from unpaired.corruptions.distorting_networks import draw_settings
 from unpaired.corruptions.noise import CAMERA, NONE, get_noise
 from unpaired.datasets import get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, suggest
-from unpaired.methods import DISTORTERS, METRICS, UNTRAINED, module_of
+from unpaired.files import sha256_of
+from unpaired.methods import (
+    COLORIZERS,
+    DISTORTERS,
+    METRICS,
+    UNTRAINED,
+    WITH_PICTURES,
+    module_of,
+)
 from unpaired.settings import PairsFrom, Row, Settings, Table, TrainSets, canonical_json
 
 # Of the stand-in for BAPPS, of any scale. The paper has 96 networks and an epoch of ImageNet each:
@@ -82,9 +90,19 @@ class Model:
 
     @property
     def packs(self) -> list[str]:
-        """Names of the packs that it is trained on: one, or a noisy and a clean one."""
+        """Names of the packs that it is trained on: one, or a noisy and a clean one.
+
+        Or those of the pictures that it uses without a training.
+        """
         keys = ("train_set", "clean_set")
-        return [self.spec[key] for key in keys if key in self.spec] if self.is_trained else []
+        return [self.spec[key] for key in keys if key in self.spec]
+
+    @property
+    def prior(self) -> str | None:
+        """Whose colours it counts as rare or frequent: a data set; None if it does not, see
+        `colour_prior_of`.
+        """
+        return self.spec.get("prior")
 
     @property
     def data_sets(self) -> list[str]:
@@ -206,10 +224,14 @@ class TablePlan:
 
     @property
     def measured_budgets(self) -> list[str]:
-        """Methods whose cost at the paper's budget is measured, to be told beside the demo's."""
-        if self.settings.scale != "demo":
+        """Methods whose cost at the paper's budget is measured, to be told beside the demo's.
+
+        Not where a table or a row has defaults of its own, whose cost is not that of the method.
+        """
+        if self.settings.scale != "demo" or self.table.defaults:
             return []
-        return sorted({model.method for model in [*self.models, *self.trainings]})
+        scores = (s for cell in self.cells if not cell.row.defaults for s in cell.scores)
+        return sorted({model.method for score in scores for model in score.model.lineage})
 
     @property
     def noises(self) -> list[str]:
@@ -348,7 +370,11 @@ def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int
         return Model(row.method, {"weights": row.weights.format(noise=noise)})
     if row.method in UNTRAINED:
         overrides = settings.overrides.get(row.method, {}) | row.options
-        return Model(row.method, {"method": row.method, "overrides": overrides})
+        spec = {"method": row.method, "overrides": overrides}
+        if row.method in WITH_PICTURES:
+            train_set = _train_sets(settings, table, row)[row.train_on]
+            spec |= {"train_set": train_set, "seed": seed}
+        return Model(row.method, spec)
     defaults, sets = table.defaults | row.defaults, _train_sets(settings, table, row)
     if row.pairs_from is None:
         trained_on = {
@@ -356,6 +382,8 @@ def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int
             "noise_draw": row.noise_draw,
             "train_set": sets[row.train_on],
         }
+        if row.method in COLORIZERS:
+            trained_on["prior"] = colour_prior_of(settings, sets[row.train_on])
         start = _start_of(settings, table, noise, row, seed)
         if start:
             trained_on["start"] = start.id
@@ -367,6 +395,19 @@ def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int
     trained_on = {"noise": CAMERA, "noise_draw": "fresh", "train_set": pairs.id}
     model = _trained(settings, row.method, defaults, row.options, seed, trained_on, sets.clean)
     return replace(model, pairs=pairs)
+
+
+def colour_prior_of(settings: Settings, data_set: str) -> str:
+    """Say which colour prior is used: that of ``data_set``, or of the settings, by its digest.
+
+    Raises UnpairedError if the settings name a file that is not there.
+    """
+    if settings.colour_prior is None:
+        return data_set
+    path = Path(settings.colour_prior)
+    if not path.is_file():
+        raise UnpairedError(f"config: colour_prior: {path}: no such file")
+    return f"sha256:{sha256_of(path)}"
 
 
 def distorting_networks(settings: Settings) -> list[Model]:
@@ -445,7 +486,7 @@ def _trained(
         "width": network.width,
         "global_residual": network.global_residual,
     }
-    if method in METRICS | DISTORTERS:
+    if method in COLORIZERS | METRICS | DISTORTERS:
         set_by_config = {}  # Those are for restorers; ``overrides`` sets what these are at a scale.
     overrides = defaults | {key: value for key, value in set_by_config.items() if value is not None}
     overrides |= settings.overrides.get(method, {})

@@ -101,6 +101,9 @@ class Settings(Typed):
     data_root: str | None = Field(None, description="Folder that holds the data sets' folders.")
     folders: dict[str, str] = Field({}, description="Own data sets: name -> folder of pictures.")
     train_set: str = Field("embedded_train", description="What models are trained on.")
+    colour_prior: str | None = Field(
+        None, description="Colour prior (.npy) to use; null: that of the data set itself."
+    )
     methods: Names | None = Field(None, description="Rows to run; null: all of a table.")
     testsets: Names | None = Field(None, description="Test sets to run; null: all of a table.")
     noises: Names | None = Field(None, description="Noises to run; null: all of a table.")

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import pearsonr
 from scipy.stats import t as student_t
 
-from unpaired.corruptions.noise import CAMERA
+from unpaired.corruptions.noise import CAMERA, NONE
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
@@ -43,6 +43,11 @@ class Metric:
 METRICS = {
     "psnr_db": Metric("PSNR (dB)", 2, 0.1, 0.5),
     "ssim": Metric("SSIM", 3, 0.005, 0.02),
+    # Of colours, in percent; a test set's prior or the averaging order move them by tenths.
+    "auc": Metric("AuC (%)", 1, 0.3, 1.0),
+    "auc_rebalanced": Metric("rebalanced AuC (%)", 1, 0.3, 1.0),
+    "auc_per_image": Metric("AuC per image (%)", 1, 0.3, 1.0),
+    "auc_rebalanced_per_image": Metric("rebalanced AuC per image (%)", 1, 0.3, 1.0),
     # The interval of a share of 5,000 triplets is about +-1.
     "two_afc": Metric("2AFC (%)", 1, 0.5, 2.0),
     "jnd_map": Metric("JND mAP (%)", 1, 0.5, 2.0),
@@ -50,6 +55,7 @@ METRICS = {
 }
 GAIN_MIN_DB = 3.0  # A denoiser that gains less over its input is called undertrained.
 IMAGES_FOR_INTERVAL = 10
+BYTES_PER_PARAMETER = 4
 CONFIDENCE = 0.95
 CORRELATION = "correlation"
 ROWS_FOR_CORRELATION = 4  # Fisher's interval needs them.
@@ -444,7 +450,7 @@ def deviations(plan: TablePlan) -> list[str]:
         for key, value in getattr(settings, section).model_dump(exclude_defaults=True).items()
         if key not in NOT_DEVIATIONS
     }
-    if changed and plan.table.task != "judge":
+    if changed and plan.table.task == "restore":
         listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
         said.append(f"Training differs from the papers': {listed}.")
     run = {model.method for model in [*plan.models, *plan.trainings]}
@@ -466,7 +472,7 @@ def deviations(plan: TablePlan) -> list[str]:
         said.append(
             f"Scored on centre crops of {settings.evaluation.crop_px} px, not whole images."
         )
-    if settings.evaluation.repeats and plan.noises != [CAMERA]:
+    if settings.evaluation.repeats and not set(plan.noises) <= {CAMERA, NONE}:
         said.append(
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
@@ -483,14 +489,14 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     """Return what each model cost to train and costs to use, from the records of the runs.
 
     At demo scale also what the paper's budget would cost here, per training, or per image where a
-    method is fitted to each (see costs.py); empty for a method that is not fitted, and for a row
-    with defaults of its own, such as another network, whose cost is not that of the method.
+    method is fitted to each (see costs.py); empty for a method that is not fitted, and where the
+    cost is not that of the method (see ``TablePlan.measured_budgets``).
     """
     budgets = {
         method: read_record(root / f"results/budgets/{method}.json")
         for method in plan.measured_budgets
     }
-    unlike_method = {cell.row.name for cell in plan.cells if cell.row.defaults}
+    with_defaults = {cell.row.name for cell in plan.cells if cell.row.defaults}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("parameters", "images_seen", "seconds", "device", "precision", "peak_memory_mib")
@@ -501,6 +507,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
             "model",
             "seed",
             *(f"train_{key}" for key in about),
+            "model_megabytes",
             "restore_seconds_per_mpix",
             "paper_budget_hours",
             "paper_budget_hours_per",
@@ -517,7 +524,8 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
         ]
         restoring = f"{np.mean(seconds):.3f}" if seconds else ""
         cost = [record.get(key, "") for key in about]
-        budget = _budget_texts(None if row in unlike_method else budgets.get(model.method))
+        cost.append(f"{BYTES_PER_PARAMETER * record['parameters'] / 1e6:.3f}" if record else "")
+        budget = _budget_texts(None if row in with_defaults else budgets.get(model.method))
         seed = model.spec.get("seed", "")
         writer.writerow([row, noise, model.id, seed, *cost, restoring, *budget])
     return text.getvalue()

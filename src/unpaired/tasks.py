@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Called with (product, pack, noise, repeats=, crop_px=, device=); returns Scored.
+# Called with (product, pack, noise, repeats=, crop_px=, device=), for "colorize" also prior=;
+# returns Scored.
 TASKS = {
     "restore": "unpaired.evaluation:score",
+    "colorize": "unpaired.colour_evaluation:score",
     "judge": "unpaired.judgments:score",
 }
 

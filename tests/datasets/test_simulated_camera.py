@@ -67,7 +67,7 @@ def test_files_lie_and_look_as_those_of_sidd(rendered):
     for folder, key in ((VALIDATION, "Validation"), (BENCHMARK, "Benchmark")):
         stem = f"{key}NoisyBlocksRaw"
         array = scipy.io.loadmat(rendered / folder / f"{stem}.mat")[stem]
-        assert array.shape == (15, 4, 256, 256)
+        assert array.shape == (15, 2, 256, 256)
         assert array.dtype == np.float32
         stem = f"{key}NoisyBlocksSrgb"
         array = scipy.io.loadmat(rendered / folder / f"{stem}.mat")[stem]

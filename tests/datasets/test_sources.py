@@ -76,6 +76,31 @@ def test_imagenet_selection_by_both_sides(tmp_path, capsys):
     assert "kept 2 of 4 pictures" in capsys.readouterr().out
 
 
+def test_imagenet_squeezed_to_squares(tmp_path):
+    picture = save(tmp_path / "imagenet/train/n01/one.JPEG", 300, 500)
+    save(tmp_path / "imagenet/train/n02/two.JPEG", 40, 30, gray=True)
+    found = list(open_reader(DATASETS["imagenet_train"])(tmp_path / "imagenet/train"))
+    assert [record.name for record in found] == ["n01/one", "n02/two"]
+    assert all(record.arrays["image"].shape == (256, 256, 3) for record in found)
+    # Squeezed, not cut: means of random pixels stay.
+    assert np.abs(found[0].arrays["image"].mean() - picture.mean()) < 3
+
+
+def test_the_listed_imagenet_pictures_alone_are_tested_on(tmp_path):
+    folder = tmp_path / "imagenet/val"
+    for number in range(1, 7):
+        save(folder / f"class{number % 2}/ILSVRC2012_val_{number:08d}.JPEG", seed=number)
+    read = open_reader(DATASETS["imagenet_val_10k"])
+    with pytest.raises(UnpairedError, match=r"ilsvrclin12_val_inds\.npy: no such list"):
+        list(read(folder))
+    np.save(tmp_path / "imagenet/ilsvrclin12_val_inds.npy", np.array([4, 0, 1]))
+    names = [record.name.rpartition("_")[2] for record in read(folder)]
+    assert names == ["00000001", "00000002", "00000005"]
+    np.save(tmp_path / "imagenet/ilsvrclin12_val_inds.npy", np.array([4, 6]))
+    with pytest.raises(UnpairedError, match="1 pictures are missing: ILSVRC2012_val_00000007"):
+        list(read(folder))
+
+
 def test_check_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     save(tmp_path / "kodak/kodim01.png")

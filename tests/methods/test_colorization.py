@@ -22,8 +22,6 @@ from unpaired.errors import UnpairedError
 from unpaired.methods import create
 from unpaired.methods.base import TrainingState
 from unpaired.methods.colorization import (
-    Gray,
-    RandomColours,
     is_coloured,
     mirror_at_random,
 )
@@ -181,7 +179,7 @@ def test_fine_tuning_starts_from_all_but_the_head():
     full.network.body[0][-1].running_mean.fill_(0.3)
     method = create("colorization", width=4, loss="regression")
     head = method.network.head.weight.clone()
-    method.initialize_from(full)
+    method.start_from(full)
     assert torch.equal(method.network.head.weight, head)
     ours, theirs = (m.network.body.state_dict() for m in (method, full))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -189,7 +187,7 @@ def test_fine_tuning_starts_from_all_but_the_head():
     assert not torch.equal(full.network.body[0][0].weight, method.network.body[0][0].weight)
     for other in (create("colorization", width=8), create("n2c")):
         with pytest.raises(UnpairedError, match="width 4"):
-            method.initialize_from(other)
+            method.start_from(other)
 
 
 def test_what_cannot_be_trained_is_refused():
@@ -216,20 +214,29 @@ def test_class_weights_are_saved_with_the_model(tmp_path):
     assert method.class_weights.std() > 0
 
 
-def test_gray_has_no_colour_and_random_those_of_one_training_picture():
-    lightness = lightness_of(32, 32)
-    assert torch.equal(Gray().colorize(lightness), torch.zeros(1, 2, 32, 32))
-    pictures = [draw_scene("train", index, 32, 32).rgb for index in range(6)]
-    random = RandomColours(pictures, seed=3)
-    ab = [torch.from_numpy(rgb2lab(p)[..., 1:]).permute(2, 0, 1)[None].float() for p in pictures]
-    drawn = [random.colorize(lightness, f"picture {number}") for number in range(12)]
-    matches = [[torch.allclose(d, one, atol=1e-3) for one in ab] for d in drawn]
-    assert all(sum(row) == 1 for row in matches)
-    assert len({row.index(True) for row in matches}) > 2
-    assert torch.equal(random.colorize(lightness, "picture 4"), drawn[4])
-    assert random.colorize(lightness_of(50, 20), "other size").shape == (1, 2, 50, 20)
-    with pytest.raises(UnpairedError, match="there are none"):
-        RandomColours([], seed=3)
+def test_kmeans_sets_the_body_by_the_first_samples():
+    torch.manual_seed(0)
+    method = create("colorization", width=4, uniform_share=1.0, initialization="kmeans")
+    before = {key: value.clone() for key, value in method.network.state_dict().items()}
+    method.prepare(Scenes(32), seed=3)
+    changed = {k for k, v in method.network.state_dict().items() if not torch.equal(v, before[k])}
+    convolutions = {
+        f"body.{name}.weight"
+        for name, module in method.network.body.named_modules()
+        if isinstance(module, torch.nn.Conv2d)
+    }
+    assert convolutions <= changed
+    assert "head.weight" not in changed
+    # Every channel of the first layer gives the pictures of the training set a deviation of 1.
+    first, given = (
+        method.network.body[0][0],
+        torch.stack([Scenes(32)[k]["image"] for k in range(32)]),
+    )
+    responses = first((rgb_to_lab(given)[:, :1] - 50) / 50)
+    assert torch.allclose(responses.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-3)
+    again = create("colorization", width=4, uniform_share=1.0, initialization="kmeans")
+    again.prepare(Scenes(32), seed=3)
+    assert torch.equal(again.network.body[0][0].weight, first.weight)
 
 
 # ---- Learning

@@ -37,18 +37,14 @@ def test_parameters():
 
 
 def test_the_network_of_residual_groups():
-    method = create("neighbor2neighbor", channels=4, network="rrg", width=64)
+    method = create("neighbor2neighbor_rrg", channels=4)
     assert sum(parameter.numel() for parameter in method.parameters()) == 2_836_100
     assert (method.multiple_px, method.margin_px) == (1, None)
-    with pytest.raises(UnpairedError, match="no network 'rgr'; did you mean 'rrg'"):
-        create("neighbor2neighbor", network="rgr")
 
 
 def test_residual_groups_learn_from_noisy_images_alone():
     torch.manual_seed(0)
-    method = create(
-        "neighbor2neighbor", network="rrg", width=8, global_residual=True, learning_rate=3e-3
-    )
+    method = create("neighbor2neighbor_rrg", width=8, global_residual=True, learning_rate=3e-3)
     clean = photograph(40, 100, 64)
     noisy = with_noise(clean, 0.1)
     (phase,) = method.phases()

@@ -58,6 +58,32 @@ def test_every_row_on_real_noise_is_run(project, number):
 
 
 @pytest.mark.workflow
+@pytest.mark.slow
+def test_every_row_of_colorization_is_run_and_drawn(project):
+    figures = [
+        f"results/figures/table10_{name}.png"
+        for name in ("methods", "temperatures", "histograms", "distributions")
+    ]
+    options = [
+        "noises=[none]",
+        "testsets=null",
+        "overrides={colorization: {images_seen: 4, patch_px: 64, picture_px: 64, width: 2}}",
+    ]
+    tiny = [option for option in TINY if not option.startswith("overrides")]
+    done = project.run(*tiny, *options, "--", "results/table10.csv", *figures)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(project.folder / "results/table10.csv", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["scale"]]
+    table = load_table(REPOSITORY / "config/tables/table10.yaml")
+    assert len(lines) == 2 * len(table.rows) * len(table.metrics)
+    assert all(0 < float(line["value"]) <= 100 for line in lines)
+    for name in figures:
+        assert (project.folder / name).stat().st_size > 10_000
+    again = project.run(*tiny, *options, "-n", "--", "results/table10.csv", *figures)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.workflow
 @pytest.mark.long
 def test_every_distance_is_judged_and_drawn(project):
     tiny = "lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}"

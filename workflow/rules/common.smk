@@ -31,7 +31,7 @@ TABLE_FILES = sorted(
 
 try:
     SETTINGS = parse_settings(config)
-    TABLES = [load_table(path) for path in TABLE_FILES]
+    TABLES = sorted(map(load_table, TABLE_FILES), key=lambda table: table.number)
     PLANS, REFUSALS = plan_tables(TABLES, SETTINGS)
 except UnpairedError as error:
     exit_with(error)
@@ -58,8 +58,9 @@ TRAINING_GPUS = GPU * TRAINING.devices
 # where data sets are whole and trainings take days, and at the others. Another attempt may need
 # more of it: a cluster ends jobs that go beyond.
 NEEDS = {
-    "pack": {"paper": (4_000, 100_000, 480), "other": (1_000, 1_000, 60)},
+    "pack": {"paper": (4_000, 300_000, 1_440), "other": (1_000, 1_000, 60)},
     "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
+    "ab_quantization": {"paper": (2_000, 1_000, 1_440), "other": (1_000, 1_000, 10)},
     "synthesize": {"paper": (16_000, 100_000, 1_440), "other": (2_000, 1_000, 60)},
     "submission": {"paper": (16_000, 4_000, 480), "other": (4_000, 4_000, 240)},
     "train": {"paper": (16_000, 4_000, 2_880), "other": (4_000, 1_000, 60)},
@@ -190,7 +191,14 @@ def source_folder(wildcards):
 def training_input(wildcards):
     model = get_model(wildcards)
     files = {"packs": [f"results/packs/{name}.h5" for name in model.packs]}
+    if model.prior:
+        files["prior"] = prior_file(model.spec["train_set"])
     return files | ({"start": model.start.file} if model.start else {})
+
+
+def prior_file(data_set):
+    """Colour prior for the pictures of a data set: its own, unless the settings name another."""
+    return SETTINGS.colour_prior or f"results/priors/{data_set}.npy"
 
 
 def evaluation_input(wildcards):
@@ -198,6 +206,11 @@ def evaluation_input(wildcards):
     files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
     if score.model.file:
         files["model"] = score.model.file
+    elif score.model.packs:
+        (pictures,) = score.model.packs
+        files["pictures"] = f"results/packs/{pictures}.h5"
+    if score.task == "colorize":
+        files["prior"] = prior_file(score.protocol.testset)
     files["splits"] = [
         f"results/packs/disjoint/{data_set}-{score.protocol.testset}.txt"
         for data_set in score.model.data_sets
@@ -210,6 +223,9 @@ def evaluation_options(wildcards, input):
     model = f"--model '{input.model}' " if score.model.file else ""
     crop = f" --crop-px {score.protocol.crop_px}" if score.protocol.crop_px else ""
     read_out = f" --read-out {score.read_out}" if score.read_out else ""
+    model += "".join(
+        f"--{key} {input[key]} " for key in ("prior", "pictures") if key in input.keys()
+    )
     return f"--task {score.task} {model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
 
 
@@ -230,6 +246,38 @@ def noise_statistics_input(wildcards):
         "test": f"results/packs/{test_set}.h5",
         "train": f"results/packs/{train_set}.h5",
         "split": f"results/packs/disjoint/{train_set}-{test_set}.txt",
+    }
+
+
+COLOUR_FIGURES = ("methods", "temperatures", "histograms", "distributions")
+
+
+def colorizers():
+    """The trained models of the table of colorization by row, of the first seed each.
+
+    None where these settings leave out the row whose distributions are drawn.
+    """
+    cells = PLANS[10].cells if 10 in PLANS else ()
+    models = {cell.row.name: cell.scores[0].model for cell in cells if cell.scores}
+    trained = {row: model for row, model in models.items() if model.is_trained}
+    return trained if "full" in trained else {}
+
+
+def colour_figures():
+    part = ".part" if 10 in PLANS and PLANS[10].is_part else ""
+    names = COLOUR_FIGURES if colorizers() else ()
+    return [f"results/figures/table10{part}_{name}.png" for name in names]
+
+
+def colour_figures_input(wildcards):
+    if f"results/figures/table10{wildcards.part}_methods.png" not in colour_figures():
+        exit_with("the colours are those of table 10, which these settings narrow or leave out")
+    plan = PLANS[10]
+    present = dict.fromkeys(cell.testset for cell in plan.cells if cell.is_present)
+    return {
+        "models": [model.file for model in colorizers().values()],
+        "packs": [f"results/packs/{testset}.h5" for testset in present],
+        "prior": prior_file(plan.table.train_sets.at(SETTINGS.scale).pairs),
     }
 
 

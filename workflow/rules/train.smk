@@ -30,6 +30,7 @@ rule train:
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint("unpaired.stages.train", get_model(wildcards).module),
         start=lambda wildcards, input: f" --start {input.start}" if "start" in input.keys() else "",
+        prior=lambda wildcards, input: f" --prior {input.prior}" if "prior" in input.keys() else "",
         method=lambda wildcards: get_model(wildcards).method,
         noise=lambda wildcards: get_model(wildcards).spec["noise"],
         seed=lambda wildcards: get_model(wildcards).spec["seed"],
@@ -37,7 +38,7 @@ rule train:
         "Train {params.method} on {params.noise}, seed {params.seed} ({wildcards.model})"
     shell:
         "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code}"
-        "{params.start} --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
+        "{params.start}{params.prior} --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
         " --history {output.history:q} --work {resources.work_root:q}/{wildcards.model}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --workers {resources.workers}"
         " --device {resources.device} --devices {resources.devices} --nodes {resources.nodes}"

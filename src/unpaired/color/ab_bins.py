@@ -317,6 +317,15 @@ def checked_prior(prior: Tensor, name: str) -> Tensor:
 def load_prior(path: Path) -> Tensor:
     """Return the prior of a .npy file, such as the authors' ``prior_probs.npy``: 313, float64.
 
+    The authors' file is in the order of the bins here, but it is not how often natural pictures
+    have these colours: 82 % of it lie in nine bins, eight of them corners of the bin set such as
+    (-90, 90), and 1e-4 beside the 0.046 of gray, where smoothing alone would leave a seventh. No
+    other order can mend that. It looks like colours that were multiplied before they were counted:
+    of 120 photographs of BSDS500 the relative entropy from file to soft-encoded histogram is 11.9
+    for ab as they are, 0.3 for 20 to 100 times their ab, 1.3 if a and b are swapped as well.
+    (Figure 2.3 of the thesis shows most pixels near gray.) So a training with it weights colours
+    otherwise than Equation 2.4 means; whether the printed numbers were made so is not known.
+
     Nothing is unpickled. Raises UnpairedError, naming the file, if it is missing, no array of
     numbers, of another bin set or no distribution.
     """

@@ -44,7 +44,8 @@ FRUIT_COUNTS = (2, 3, 4)
 FRUIT_RADII = (0.13, 0.22)  # in shorter sides of the picture; the network sees eighths of it
 
 SIDE_PX = 64
-SCENES = {"train": 400, "test": 60}
+# So many that a short training does not learn single fruits by heart.
+SCENES = {"train": 2000, "test": 60}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ TRAINED = {
     "n2n": "unpaired.methods.n2n:Noise2Noise",
     "n2v": "unpaired.methods.n2v:Noise2Void",
     "neighbor2neighbor": "unpaired.methods.neighbor2neighbor:Neighbor2Neighbor",
+    "neighbor2neighbor_rrg": "unpaired.methods.neighbor2neighbor_rrg:Neighbor2NeighborRRG",
     "noise2self": "unpaired.methods.noise2self:Noise2Self",
     "noisier2noise": "unpaired.methods.noisier2noise:Noisier2Noise",
 }
@@ -40,6 +41,14 @@ COLORIZERS = {
     "colorization": "unpaired.methods.colorization:Colorization",
 }
 
+# Methods that give gray pictures colours without having learned to: what colorizers are compared
+# with. `random_colours` takes them from the pictures of its training set.
+UNTRAINED_COLORIZERS = {
+    "gray": "unpaired.methods.untrained_colours:Gray",
+    "random_colours": "unpaired.methods.untrained_colours:RandomColours",
+}
+WITH_PICTURES = ("random_colours",)
+
 # Methods that learn a distance between pictures from judgments.
 METRICS = {
     "lpips": "unpaired.methods.lpips_training:LPIPSTraining",
@@ -58,7 +67,7 @@ DISTORTERS = {
     ),
 }
 
-UNTRAINED = PER_IMAGE | UNTRAINED_METRICS
+UNTRAINED = PER_IMAGE | UNTRAINED_COLORIZERS | UNTRAINED_METRICS
 
 METHODS = TRAINED | UNTRAINED | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
 

@@ -1,14 +1,13 @@
 """Automatic colorization (Zhang 2018, chapter 2): a distribution over 313 colours for every pixel.
 
-And what it is compared with in Table 2.1: regression, gray, and the colours of another picture.
+And regression, which it is compared with in Table 2.1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from unpaired.color.ab_bins import (
     NEIGHBOURS,
     SIGMA,
     TEMPERATURE,
+    check_temperature,
     class_weights,
     decode,
     soft_cross_entropy,
@@ -27,17 +27,24 @@ from unpaired.color.ab_bins import (
 from unpaired.color.lab import rgb_to_lab
 from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Method, Phase, TrainingState
-from unpaired.networks.colorization import ColorizationNet
-from unpaired.randomness import numpy_generator
+from unpaired.networks.colorization import LIGHTNESS_CENTRE, LIGHTNESS_SCALE, ColorizationNet
+from unpaired.networks.kmeans_init import initialize_from_patches
 from unpaired.schedules import SCHEDULES
 
 LOSSES = ("classification", "regression")
+INITIALIZATIONS = ("he", "kmeans")
+KMEANS_SAMPLES = 32
 GRAY_MAX = 5.0  # A picture whose a and b all lie within +- this teaches nothing about colour.
 AB_SCALE = 110.0  # What 1.0 of the regression's output means.
 
 
 class Colorizer(Protocol):
-    """A product: gives lightness its colours."""
+    """A product: gives lightness its colours.
+
+    picture_px: shorter side that pictures are shrunk to before it sees them; None for any.
+    """
+
+    picture_px: int | None
 
     def colorize(self, lightness: Tensor, *key: object) -> Tensor:
         """Return ab, B x 2 x H x W, for lightness B x 1 x H x W in [0, 100].
@@ -55,10 +62,12 @@ class ColorizationConfig:
     the row "full", 1 (none) the row "class". neighbours, sigma: of the soft targets. temperature:
     of the annealed mean. width: channels of the first block. weight_decay: as L2 in the gradient.
     picture_px: shorter side of the pictures that the training patches are cut from, at which the
-    network expects to see others too.
+    network expects to see others too. initialization: "he", or "kmeans" as in the thesis, of
+    patches of the first training samples.
     """
 
     loss: str = "classification"
+    initialization: str = "he"
     uniform_share: float = 0.5
     neighbours: int = NEIGHBOURS
     sigma: float = SIGMA
@@ -80,8 +89,9 @@ class Colorization(Method):
     Targets are every fourth pixel, not means. In training every picture is mirrored or not, and one
     without colour (GRAY_MAX) has weight 0, whatever the loss. The normalizer of the authors' loss
     is not published; here it is the mean over all pixels of the batch, in ab units for regression
-    (Equation 2.1). Rebalanced training needs a colour prior first, see `set_prior`. The thesis's
-    k-means initialization is not done.
+    (Equation 2.1). Rebalanced training needs a colour prior first, see `set_prior`. Without the
+    thesis's k-means initialization unless it is asked for; what it lacks of the authors' is said in
+    `networks.kmeans_init`, and the transposed convolution and the head have no part in it.
     """
 
     Config: ClassVar[type] = ColorizationConfig
@@ -90,6 +100,8 @@ class Colorization(Method):
     def __init__(self, config: ColorizationConfig) -> None:
         super().__init__(config)
         check_choice("colorization", "loss", config.loss, LOSSES)
+        check_choice("colorization", "initialization", config.initialization, INITIALIZATIONS)
+        check_temperature(config.temperature)
         if not 0 <= config.uniform_share <= 1:
             raise UnpairedError(
                 f"colorization: uniform_share must be between 0 and 1, not {config.uniform_share}"
@@ -107,6 +119,11 @@ class Colorization(Method):
     def multiple_px(self) -> int:
         """Sides of training patches are multiples of this; `colorize` takes any size."""
         return self.network.multiple_px
+
+    @property
+    def picture_px(self) -> int:
+        """Shorter side of the pictures that it knows, see `Colorizer`."""
+        return self.config.picture_px
 
     @property
     def needs_prior(self) -> bool:
@@ -127,7 +144,15 @@ class Colorization(Method):
             )
         self.class_weights.copy_(weights)
 
-    def initialize_from(self, other: Method) -> None:
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Initialize by k-means from the first samples of a training, if the settings say so."""
+        if self.config.initialization == "he":
+            return
+        images = torch.stack([samples[number]["image"] for number in range(KMEANS_SAMPLES)])
+        lightness = (rgb_to_lab(images)[:, :1] - LIGHTNESS_CENTRE) / LIGHTNESS_SCALE
+        initialize_from_patches(self.network.body, lightness, seed, "colorization")
+
+    def start_from(self, other: Method) -> None:
         """Start from another colorizer's weights, all but the head: the row "L2, ft" of Table 2.1.
 
         Raises UnpairedError if ``other`` is no colorizer of the same width.
@@ -206,41 +231,6 @@ class Colorization(Method):
         """Extend at the bottom and on the right to a multiple of 8, by the edge's own values."""
         bottom, right = (-side % self.multiple_px for side in lightness.shape[-2:])
         return functional.pad(lightness, (0, right, 0, bottom), mode="replicate")
-
-
-class Gray:
-    """No colours at all."""
-
-    def colorize(self, lightness: Tensor, *key: object) -> Tensor:
-        """Return zeros, B x 2 x H x W."""
-        return torch.zeros_like(lightness).expand(-1, 2, -1, -1)
-
-
-class RandomColours:
-    """The colours of one training picture, drawn at random for every picture.
-
-    pictures: training pictures, H x W x 3 uint8 each. seed, and the key given to `colorize`, decide
-    which is taken, stretched to the picture's size: the thesis does not say how sizes are met.
-    """
-
-    def __init__(self, pictures: Sequence, seed: int) -> None:
-        if not len(pictures):
-            raise UnpairedError("random colours are those of training pictures; there are none")
-        self.pictures, self.seed = pictures, seed
-
-    def colorize(self, lightness: Tensor, *key: object) -> Tensor:
-        """Return ab, B x 2 x H x W, for lightness B x 1 x H x W."""
-        drawn = []
-        for number in range(len(lightness)):
-            rng = numpy_generator(self.seed, "random colours", *key, number)
-            picture = self.pictures[int(rng.integers(len(self.pictures)))]
-            rgb = torch.as_tensor(picture, device=lightness.device).permute(2, 0, 1)[None] / 255
-            ab = rgb_to_lab(rgb)[:, 1:]
-            size = tuple(lightness.shape[-2:])
-            if ab.shape[-2:] != size:
-                ab = functional.interpolate(ab, size=size, mode="bilinear", antialias=True)
-            drawn.append(ab)
-        return torch.cat(drawn)
 
 
 def is_coloured(ab: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from torch import Generator, Tensor
 from unpaired.errors import check_choice
 from unpaired.methods.base import TrainingState
 from unpaired.methods.denoiser import Denoiser, DenoiserConfig
-from unpaired.networks.rrg import RRGNet
 from unpaired.networks.unet import UNet
 
 # Pixels of a 2 x 2 cell: 0 top-left, 1 top-right, 2 bottom-left, 3 bottom-right. The ordered pairs
@@ -29,18 +28,15 @@ class Neighbor2NeighborConfig(DenoiserConfig):
     linearly by epoch from gamma / 100 to gamma.
     subsampler: "random" draws a pair of neighbours in every cell; "fix_location" takes two places,
     drawn once per image, of all cells (Table 4).
-    network: "unet", or "rrg" for CycleISP's, whose ``width`` is 64 in the paper (Table 2).
     """
 
     gamma: float = 2.0
     subsampler: str = "random"
-    network: str = "unet"
     images_seen: int = EPOCHS * 44_328
     schedule: str = "halve_every_fifth"
     beta2: float = 0.999
 
     def __post_init__(self) -> None:
-        check_choice("neighbor2neighbor", "network", self.network, NETWORKS)
         check_choice("neighbor2neighbor", "subsampler", self.subsampler, SUBSAMPLERS)
 
 
@@ -96,13 +92,6 @@ def subsample(image: Tensor, indices: Tensor) -> Tensor:
     return picked.view(batch, channels, height // 2, width // 2)
 
 
-def _unet(channels: int, *, width: int, global_residual: bool) -> UNet:
-    return UNet(channels, channels, width=width, global_residual=global_residual)
-
-
-NETWORKS = {"unet": _unet, "rrg": RRGNet}
-
-
 class Neighbor2Neighbor(Denoiser):
     """Reconstruction plus gamma times the regularizer (Equation 7, both as means)."""
 
@@ -112,8 +101,16 @@ class Neighbor2Neighbor(Denoiser):
 
     def __init__(self, config: Neighbor2NeighborConfig) -> None:
         super().__init__(config)
-        self.network = NETWORKS[config.network](
-            config.channels, width=config.width, global_residual=config.global_residual
+        self.network = self.build_network(config)
+
+    @staticmethod
+    def build_network(config: Neighbor2NeighborConfig) -> torch.nn.Module:
+        """Return the untrained network, C channels to C channels."""
+        return UNet(
+            config.channels,
+            config.channels,
+            width=config.width,
+            global_residual=config.global_residual,
         )
 
     def gamma_at(self, fraction: float) -> float:

@@ -210,6 +210,7 @@ COST_COLUMNS = {
     "train_device": ("trained on", "not trained"),
     "train_precision": ("precision", "not trained"),
     "train_peak_memory_mib": ("peak memory (MiB)", "not trained"),
+    "model_megabytes": ("model (MB)", "not trained"),
     "restore_seconds_per_mpix": ("restoring (s per megapixel)", "makes pairs"),
     "paper_budget_hours": ("paper's budget here (h)", "not measured"),
     "paper_budget_hours_per": ("budget is per", "not measured"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
 from unpaired.files import atomic_path, sha256_of, write_rows
@@ -37,6 +38,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         restorer = create(arguments.spec["method"], **arguments.spec["overrides"])
     if arguments.read_out:
         restorer.choose_read_out(arguments.read_out)
+    if arguments.pictures:
+        restorer.take_pictures(Pack(arguments.pictures), arguments.spec["seed"])
+    options = {"prior": load_prior(arguments.prior)} if arguments.prior else {}
     pack, start = Pack(arguments.pack), time.perf_counter()
     scored = scorer_of(arguments.task)(
         restorer,
@@ -45,6 +49,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         repeats=arguments.repeats,
         crop_px=arguments.crop_px,
         device=device,
+        **options,
     )
     seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
@@ -82,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
     parser.add_argument("--code", required=True, help="fingerprint of the code, for the record")
     parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--prior", type=Path, help="colour prior (.npy), where scores use one")
+    parser.add_argument("--pictures", type=Path, help="pack, for a method that takes from others")
     parser.add_argument("--noise", required=True)
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--crop-px", type=int)

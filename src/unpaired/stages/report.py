@@ -13,7 +13,8 @@ from unpaired.stages import json_argument, run
 
 def main(arguments: argparse.Namespace) -> None:
     settings = parse_settings(arguments.settings)
-    plans, refusals = plan_tables(map(load_table, arguments.tables), settings)
+    tables = sorted(map(load_table, arguments.tables), key=lambda table: table.number)
+    plans, refusals = plan_tables(tables, settings)
     write_report(arguments.output, plans, refusals, settings, Path())
 
 

@@ -12,6 +12,7 @@ import psutil
 import torch
 from torch.utils.data import Dataset
 
+from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
 from unpaired.files import locked, write_rows
@@ -45,12 +46,14 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     torch.set_num_threads(spec["threads"])
     torch.manual_seed(seed_for(spec["seed"], "weights"))
     method = create(spec["method"], **spec["overrides"])
+    if arguments.start:
+        method.start_from(load_model(arguments.start)[1])
+    if arguments.prior and getattr(method, "needs_prior", False):
+        method.set_prior(load_prior(arguments.prior))
     packs = [Pack(path) for path in arguments.pack]
     data = [data_record(pack) for pack in packs]
     samples = _samples(method, packs, spec)
-    if arguments.start:
-        method.start_from(load_model(arguments.start)[1])
-    else:
+    if not arguments.start:
         method.prepare(samples, spec["seed"])
     versions = library_versions()
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
@@ -116,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         "--pack", type=Path, nargs="+", required=True, help="a pack, or a noisy and a clean one"
     )
     parser.add_argument("--start", type=Path, help="weights of the model that it starts from")
+    parser.add_argument("--prior", type=Path, help="colour prior (.npy), for methods that use one")
     parser.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     parser.add_argument("--about", type=Path, required=True, help="record to write (JSON)")
     parser.add_argument("--history", type=Path, required=True, help="losses to write (CSV)")

@@ -1,0 +1,210 @@
+"""How well a classifier recognizes colorized pictures (Zhang 2018, section 2.3.1, "semantics").
+
+Any classifier of the library timm, which is imported here alone, on a folder tree with one folder
+per class. The thesis's is VGG-16, trained on true colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from unpaired.color.lab import rgb_to_lab
+from unpaired.colour_evaluation import as_batch, predict_ab, with_colours
+from unpaired.devices import choose_device
+from unpaired.errors import UnpairedError, list_some
+from unpaired.files import write_rows
+from unpaired.foreign_weights import check_layout, read_tensors
+from unpaired.images import find_pictures, read_rgb8
+from unpaired.methods.colorization import Colorization, Colorizer
+from unpaired.methods.untrained_colours import Gray
+from unpaired.progress import Progress
+from unpaired.weights import load_model
+
+TRUE_COLOURS = "true colours"
+PERCENT = 100
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture file and the number of its class."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network and what a picture goes through before: PIL picture -> C x H x W."""
+
+    network: nn.Module
+    transform: Callable[[Image.Image], Tensor]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """classifier: a name of timm's. weights: a file; timm's own weights without it.
+
+    colorizers: models (.safetensors). labels: a file with the folder of every class on a line, in
+    the classifier's order; alphabetical without it, as ImageNet's are.
+    """
+
+    classifier: str
+    weights: Path | None = None
+    colorizers: tuple[Path, ...] = ()
+    labels: Path | None = None
+    device: str = "auto"
+
+
+def classify(folder: Path, output: Path | None, options: Options) -> str:
+    """Return a table of top-1 accuracies in percent: true colours, gray, and every colorizer's.
+
+    output: CSV to write, a row per picture. Raises UnpairedError for a missing library, unknown
+    classifiers, weights that do not fit, and a tree whose classes are not the classifier's.
+    """
+    device = choose_device(options.device)
+    products: dict[str, Colorizer] = {"gray": Gray()}
+    products |= {str(path): _colorizer(path, device) for path in options.colorizers}
+    classifier = load_classifier(options.classifier, options.weights, device)
+    pictures = labelled_pictures(folder, classifier.classes, options.labels)
+    rows = list(predictions(classifier, pictures, products, device))
+    if output is not None:
+        write_rows(output, rows)
+    lines = [f"{options.classifier}, {len(pictures)} pictures: top-1 accuracy (%)"]
+    for name, percent in accuracies(rows).items():
+        lines.append(f"  {name}: {percent:.1f}")
+    return "\n".join(lines)
+
+
+def _colorizer(path: Path, device: torch.device) -> Colorization:
+    name, method = load_model(path, device)
+    if not isinstance(method, Colorization):
+        raise UnpairedError(f"{path}: a model of '{name}', which gives no colours")
+    return method
+
+
+def load_classifier(name: str, weights: Path | None, device: torch.device) -> Classifier:
+    """Return a classifier of timm's in evaluation mode; weights: safetensors, or .pth of tensors.
+
+    Raises UnpairedError if timm is not installed, has no such model, or the weights do not fit.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise UnpairedError(
+            "classifiers come from the library timm: pip install 'unpaired[classify]'"
+        ) from None
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:5]
+        hint = f"; near it: {', '.join(near)}" if near else "; timm.list_models() lists all"
+        raise UnpairedError(f"timm has no model '{name}'{hint}")
+    if weights is None:
+        network = _with_own_weights(timm, name)
+    else:
+        tensors = read_tensors(weights)
+        network = timm.create_model(name, num_classes=_classes_in(tensors, name, weights, timm))
+        expected = {key: value.shape for key, value in network.state_dict().items()}
+        check_layout(weights, tensors, expected)
+        network.load_state_dict(tensors)
+    network = network.to(device).eval()
+    config = timm.data.resolve_model_data_config(network)
+    transform = timm.data.create_transform(**config, is_training=False)
+    return Classifier(network, transform, network.num_classes)
+
+
+def _with_own_weights(timm: Any, name: str) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=True)
+    except Exception as error:  # Of the network, of the hub, or "no weights": many types.
+        reason = " ".join(str(error).split())[:200]
+        raise UnpairedError(
+            f"timm's weights of '{name}' cannot be had ({reason}); name a file of them by --weights"
+        ) from None
+
+
+def _classes_in(tensors: Mapping[str, Tensor], name: str, path: Path, timm: Any) -> int:
+    """Return for how many classes the weights are, from their last layer."""
+    with torch.device("meta"):
+        last = timm.create_model(name).pretrained_cfg["classifier"]
+    last = last if isinstance(last, str) else last[0]
+    if f"{last}.weight" not in tensors:
+        raise UnpairedError(f"{path}: no weights of '{name}': {last}.weight is missing")
+    return len(tensors[f"{last}.weight"])
+
+
+def labelled_pictures(folder: Path, classes: int, labels: Path | None = None) -> list[Labelled]:
+    """Return all pictures of a tree of class folders, sorted by path.
+
+    A class's number is the position of its folder among all, sorted by name, or in the file
+    ``labels``, which may name classes that have no pictures.
+    Raises UnpairedError if folders and classes do not fit.
+    """
+    found = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
+    names = labels.read_text(encoding="utf-8").split() if labels else found
+    if len(names) != classes:
+        raise UnpairedError(
+            f"{labels or folder}: {len(names)} classes, the classifier has {classes}; name the "
+            "folders of all its classes, in its order, in a file by --labels"
+        )
+    unknown = [name for name in found if name not in names]
+    if unknown or not found:
+        raise UnpairedError(
+            f"{folder}: {list_some(unknown) if found else 'no folders'}: not named in {labels}"
+        )
+    numbers = {name: number for number, name in enumerate(names)}
+    return [
+        Labelled(path, numbers[name])
+        for name in found
+        for path in find_pictures([Path(folder) / name])
+    ]
+
+
+def predictions(
+    classifier: Classifier,
+    pictures: Sequence[Labelled],
+    products: Mapping[str, Colorizer],
+    device: torch.device,
+) -> Iterator[dict[str, Any]]:
+    """Yield per picture its path, label, and the class predicted from each colouring."""
+    with Progress("classify", len(pictures)) as progress:
+        for picture in pictures:
+            true = read_rgb8(picture.path, alpha="refuse")
+            row: dict[str, Any] = {"picture": str(picture.path), "label": picture.label}
+            row[TRUE_COLOURS] = _predicted(classifier, true, device)
+            for name, product in products.items():
+                coloured = recoloured(product, true, str(picture.path), device)
+                row[name] = _predicted(classifier, coloured, device)
+            yield row
+            progress.advance()
+
+
+def recoloured(
+    product: Colorizer, picture: np.ndarray, key: str, device: torch.device
+) -> np.ndarray:
+    """Return a picture, H x W x 3 uint8, with a colorizer's colours and its own lightness."""
+    with torch.inference_mode():
+        given = as_batch(picture).to(device)
+        return with_colours(rgb_to_lab(given)[0], predict_ab(product, given, key)[0])
+
+
+def _predicted(classifier: Classifier, picture: np.ndarray, device: torch.device) -> int:
+    with torch.inference_mode():
+        given = classifier.transform(Image.fromarray(picture))[None].to(device)
+        return int(classifier.network(given).argmax(1))
+
+
+def accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the percentage of pictures whose class is predicted, by colouring."""
+    colourings = [key for key in rows[0] if key not in ("picture", "label")]
+    return {
+        name: PERCENT * float(np.mean([row[name] == row["label"] for row in rows]))
+        for name in colourings
+    }

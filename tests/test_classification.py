@@ -1,0 +1,156 @@
+"""Accuracy on recoloured pictures, with a tiny random classifier of timm's own."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from unpaired.classification import (
+    Options,
+    accuracies,
+    classify,
+    labelled_pictures,
+    load_classifier,
+    recoloured,
+)
+from unpaired.cli import app
+from unpaired.errors import UnpairedError
+from unpaired.methods import create
+from unpaired.weights import save_model
+
+timm = pytest.importorskip("timm", reason="needs the extra 'classify'")
+
+CPU = torch.device("cpu")
+NAME = "test_resnet.r160_in1k"
+COLOURS = {"a_red": (230, 40, 40), "b_green": (40, 150, 40), "c_blue": (40, 60, 220)}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A tiny classifier that knows the three colours: its head is fitted to its own features."""
+    torch.manual_seed(0)
+    network = timm.create_model(NAME, num_classes=3).eval()
+    transform = load_transform(network)
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in COLOURS.values()]
+    with torch.inference_mode():
+        given = torch.stack([transform(picture) for picture in pictures])
+        features = network.forward_head(network.forward_features(given), pre_logits=True)
+    centred = (features - features.mean(0)).clone()
+    head = network.get_classifier()
+    head.weight.data = centred.clone()
+    head.bias.data = -(centred * (features.mean(0) + centred / 2)).sum(1)
+    return network
+
+
+def load_transform(network):
+    config = timm.data.resolve_model_data_config(network)
+    return timm.data.create_transform(**config, is_training=False)
+
+
+@pytest.fixture
+def weights(network, tmp_path):
+    tensors = {key: value.clone().contiguous() for key, value in network.state_dict().items()}
+    path = tmp_path / "classifier.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, colour in COLOURS.items():
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        for number in range(2):
+            picture = Image.new("RGB", (50 + 9 * number, 60), colour)
+            picture.save(tmp_path / "tree" / name / f"{number}.png")
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def colorizer(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "colorizer.safetensors"
+    method = create("colorization", width=2, uniform_share=1.0, picture_px=32)
+    save_model(path, "colorization", method)
+    return path
+
+
+def test_true_colours_are_known_and_gray_ones_are_not(tree, weights, colorizer, tmp_path):
+    output = tmp_path / "predictions.csv"
+    said = classify(tree, output, Options(NAME, weights, (colorizer,), device="cpu"))
+    assert f"{NAME}, 6 pictures" in said
+    assert "true colours: 100.0" in said
+    with open(output, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["label"]) for row in rows] == [0, 0, 1, 1, 2, 2]
+    assert len({row["gray"] for row in rows}) < 3 or "gray: 100.0" not in said
+    for name, percent in accuracies([{k: v for k, v in row.items()} for row in rows]).items():
+        assert f"{name}: {percent:.1f}" in said
+    assert str(colorizer) in said
+
+
+def test_the_network_gets_what_timm_itself_would_give_it(network, weights, tree):
+    classifier = load_classifier(NAME, weights, CPU)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8))
+    with torch.inference_mode():
+        expected = network(load_transform(network)(picture)[None])
+        found = classifier.network(classifier.transform(picture)[None])
+    assert torch.allclose(found, expected)
+    assert classifier.classes == 3
+
+
+def test_a_pth_of_tensors_serves_too_and_a_pickle_does_not(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    assert load_classifier(NAME, tmp_path / "w.pth", CPU).classes == 3
+    torch.save(network, tmp_path / "whole.pth")
+    with pytest.raises(UnpairedError, match=r"whole\.pth: not a PyTorch file of tensors alone"):
+        load_classifier(NAME, tmp_path / "whole.pth", CPU)
+
+
+def test_recoloured_pictures_keep_their_lightness():
+    picture = np.random.default_rng(0).integers(60, 190, (20, 24, 3), np.uint8)
+    gray = recoloured(create("gray"), picture, "p", CPU)
+    assert np.ptp(gray.astype(int), axis=-1).max() <= 1
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    linear = [(((p / 255 + 0.055) / 1.055) ** 2.4) @ weights for p in (picture, gray)]
+    assert np.abs(linear[0] - linear[1]).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classifier": "test_resnett"}, "timm has no model 'test_resnett'"),
+        ({"weights": "none.safetensors"}, "none.safetensors: no such file"),
+        ({"classifier": "test_vit"}, "no weights of 'test_vit': head.weight is missing"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(tree, weights, change, message, tmp_path):
+    if "weights" in change:
+        change = {"weights": tmp_path / change["weights"]}
+    options = Options(**({"classifier": NAME, "weights": weights, "device": "cpu"} | change))
+    with pytest.raises(UnpairedError, match=message):
+        classify(tree, None, options)
+
+
+def test_classes_must_be_the_classifiers(tree, weights, tmp_path):
+    with pytest.raises(UnpairedError, match="3 classes, the classifier has 1000"):
+        labelled_pictures(tree, 1000)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("c_blue\na_red\nx\nb_green\n")
+    found = labelled_pictures(tree, 4, labels)
+    assert [p.label for p in found] == [1, 1, 3, 3, 0, 0]
+    labels.write_text("a_red\nb_green\nx\n")
+    with pytest.raises(UnpairedError, match="c_blue: not named in"):
+        labelled_pictures(tree, 3, labels)
+
+
+def test_by_command(tree, weights, colorizer):
+    command = ["classify", str(tree), "--classifier", NAME, "--weights", str(weights)]
+    done = CliRunner().invoke(app, [*command, "--colorizer", str(colorizer), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "true colours: 100.0" in done.output
