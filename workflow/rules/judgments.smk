@@ -16,7 +16,7 @@ rule simulated_bapps:
         disk_mb=need("synthesize", "disk_mb"),
         runtime=need("synthesize", "runtime"),
     params:
-        code=fingerprint("unpaired.stages.render"),
+        code=lambda wildcards: fingerprint("unpaired.stages.render"),
     message:
         "Render patches for the simulated observer, and let it judge them"
     shell:
@@ -46,7 +46,7 @@ rule distortions:
         disk_mb=need("figure", "disk_mb"),
         runtime=need("figure", "runtime"),
     params:
-        code=fingerprint("unpaired.stages.distortions"),
+        code=lambda wildcards: fingerprint("unpaired.stages.distortions"),
     message:
         "Draw all distortions, and measure how they grow"
     shell:
@@ -94,7 +94,7 @@ rule judgments:
         disk_mb=need("figure", "disk_mb"),
         runtime=need("figure", "runtime"),
     params:
-        code=fingerprint("unpaired.stages.judgments"),
+        code=lambda wildcards: fingerprint("unpaired.stages.judgments"),
         learned=JUDGED_LEARNED,
     message:
         "Draw the figures of Tables 19 and 20"
