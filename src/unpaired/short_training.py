@@ -13,7 +13,7 @@ from torch import Tensor
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError
 from unpaired.images import read_picture
-from unpaired.methods import METHODS, PER_IMAGE, create
+from unpaired.methods import PER_IMAGE, TRAINED, create
 from unpaired.methods.base import Method, Observation, Restorer
 from unpaired.packs import Pack, Record, write_pack
 from unpaired.pixel_shuffle import join_phases, split_phases
@@ -77,8 +77,8 @@ def needs_beside_noisy(name: str) -> list[str]:
 
 
 def methods_for_noisy() -> list[str]:
-    """Return the names of all methods that need noisy pictures alone."""
-    return [name for name in METHODS if not needs_beside_noisy(name)]
+    """Return the names of all restorers that need noisy pictures alone."""
+    return [name for name in (*TRAINED, *PER_IMAGE) if not needs_beside_noisy(name)]
 
 
 def is_fitted_per_image(name: str) -> bool:

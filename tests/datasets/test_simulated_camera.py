@@ -71,7 +71,7 @@ def test_files_lie_and_look_as_those_of_sidd(rendered):
         assert array.dtype == np.float32
         stem = f"{key}NoisyBlocksSrgb"
         array = scipy.io.loadmat(rendered / folder / f"{stem}.mat")[stem]
-        assert array.shape == (15, 4, 256, 256, 3)
+        assert array.shape == (15, 2, 256, 256, 3)
         assert array.dtype == np.uint8
     assert not list((rendered / BENCHMARK).glob("*Gt*"))
 

@@ -24,6 +24,8 @@ class Gray:
     """No colours at all."""
 
     Config: ClassVar[type] = UntrainedConfig
+    sees: ClassVar[tuple[str, ...]] = ("lightness",)
+    knows: ClassVar[tuple[str, ...]] = ()
     picture_px: ClassVar[int | None] = None
 
     def __init__(self, config: UntrainedConfig = UntrainedConfig()) -> None:
@@ -42,6 +44,8 @@ class RandomColours:
     """
 
     Config: ClassVar[type] = UntrainedConfig
+    sees: ClassVar[tuple[str, ...]] = ("lightness",)
+    knows: ClassVar[tuple[str, ...]] = ()
     picture_px: ClassVar[int | None] = None
 
     def __init__(self, config: UntrainedConfig = UntrainedConfig()) -> None:
