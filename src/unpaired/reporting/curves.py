@@ -85,15 +85,16 @@ def learning_curves(plan: TablePlan, root: Path) -> list[Curve]:
 def _rows_by_models(plan: TablePlan) -> dict[tuple[str, ...], list[str]]:
     """Return the rows by the trained models that they are read from, which may be none.
 
-    What a row's own model needs is a row of its own.
+    What a row's own model needs is a row of its own, unless another row shows it.
     """
     models: dict[str, dict[str, None]] = {}
-    for cell in plan.cells:
-        lineage = (model for score in cell.scores for model in score.model.lineage)
-        for model in lineage:
-            is_own = model.method == cell.row.method
-            name = cell.row.name if is_own else f"{cell.row.name}: {model.method}"
-            models.setdefault(name, {}).update({model.id: None} if model.is_trained else {})
+    scored = {model.id for model in plan.models}
+    for score, row in ((score, cell.row) for cell in plan.cells for score in cell.scores):
+        for model in score.model.lineage:
+            is_own = model == score.model
+            if is_own or model.id not in scored:
+                name = row.name if is_own else f"{row.name}: {model.method}"
+                models.setdefault(name, {}).update({model.id: None} if model.is_trained else {})
     rows: dict[tuple[str, ...], list[str]] = {}
     for row, identities in models.items():
         rows.setdefault(tuple(identities), []).append(row)

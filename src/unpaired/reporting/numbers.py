@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpaired.corruptions.noise import CAMERA, NOISES
+from unpaired.corruptions.noise import CAMERA, NOISES, NONE
 from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.plan import TablePlan
@@ -187,6 +187,8 @@ def describe_noise(name: str) -> str:
     """Say what a noise is called in full; empty for one that only the paper has."""
     if name == CAMERA:
         return "noise as a camera took it"
+    if name == NONE:
+        return "pictures as they are"
     if name not in NOISES:
         return ""
     noise = NOISES[name]
