@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 from unpaired.settings import load_table
 
+# What follows --config is added to the demo's settings, whose trainings are of minutes.
+DEMO_OVERRIDES = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())["overrides"]
+SIZES = {
+    "images_seen": 4,
+    "batch_size": 4,
+    "width": 4,
+    "depth": 3,
+    "iterations": 1,
+    "passes": 1,
+    "blocks": 1,
+    "residual_width": 4,
+    "code_dim": 4,
+    "codes": 8,
+}
+TINY_OVERRIDES = {
+    method: {key: value for key, value in SIZES.items() if key in own}
+    for method, own in DEMO_OVERRIDES.items()
+}
 TINY = [
     "--cores",
     "2",
@@ -18,8 +38,7 @@ TINY = [
     "methods=null",
     "device=cpu",
     "training={images_seen: 4, patch_px: 64}",
-    "overrides={dip: {iterations: 1, width: 4}, self2self: {iterations: 1, width: 4, passes: 1},"
-    " dbsn: {blocks: 1}, lud_vae: {residual_width: 4, residual_blocks: 1, codes: 8}}",
+    f"overrides={json.dumps(TINY_OVERRIDES)}",
 ]
 CAMERA = ["noises=[camera]", "testsets=null"]
 
@@ -34,7 +53,7 @@ def lines_of(project, number: int, *settings: str) -> list[dict[str, str]]:
 
 @pytest.mark.workflow
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.parametrize("number", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_every_row_is_run(project, number):
     lines = lines_of(project, number)
     assert all(float(line["value"]) > 0 for line in lines)
@@ -46,9 +65,8 @@ def test_every_row_is_run(project, number):
 
 
 @pytest.mark.workflow
-@pytest.mark.parametrize(
-    "number", [pytest.param(2, marks=pytest.mark.long), 6, pytest.param(7, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("number", [2, 6, 7])
 def test_every_row_on_real_noise_is_run(project, number):
     lines = lines_of(project, number, *CAMERA)
     assert all(float(line["value"]) > 0 for line in lines)
