@@ -17,6 +17,7 @@ from torch import Tensor
 from unpaired.devices import choose_device, choose_precision, describe
 from unpaired.methods import create
 from unpaired.methods.base import TrainingState
+from unpaired.steps import take_step
 
 BATCH = 2  # Of each kind of images; the paper's 8 take as long per image.
 HEIGHT_PX = WIDTH_PX = 512
@@ -39,11 +40,13 @@ class Run:
             "unpaired_clean": clean,
             "sample": torch.arange(len(noisy), device=self.device),
         }
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = self.method.losses(batch, self.state)["loss"]
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        take_step(
+            lambda: self.method.losses(batch, self.state),
+            self.optimizer,
+            factor=1.0,
+            device=self.device,
+            precision="bf16" if self.bf16 else "fp32",
+        )
         self.method.after_step()
 
     def degrade(self, image: Tensor) -> None:

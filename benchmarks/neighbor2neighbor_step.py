@@ -20,6 +20,7 @@ from unpaired.devices import choose_device, choose_precision, describe
 from unpaired.methods import create
 from unpaired.methods.base import Observation, TrainingState
 from unpaired.methods.neighbor2neighbor import NEIGHBOR_PAIRS
+from unpaired.steps import take_step
 
 BATCH, PATCH_PX = 4, 256
 HEIGHT_PX, WIDTH_PX = 512, 768
@@ -90,11 +91,13 @@ class Ours:
             "noisy": noisy.contiguous(memory_format=torch.channels_last),
             "sample": torch.arange(len(noisy), device=self.device),
         }
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = self.method.losses(batch, self.state)["loss"]
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        take_step(
+            lambda: self.method.losses(batch, self.state),
+            self.optimizer,
+            factor=1.0,
+            device=self.device,
+            precision="bf16" if self.bf16 else "fp32",
+        )
 
     def restore(self, image: Tensor) -> None:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

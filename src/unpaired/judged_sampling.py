@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from unpaired.errors import UnpairedError
 from unpaired.packs import Pack
-from unpaired.randomness import numpy_generator
+from unpaired.randomness import EpochOrder
 
 PICTURES = ("reference", "first", "second")
 FIELDS = (*PICTURES, "judge")
@@ -28,7 +27,7 @@ class JudgedSamples(Dataset):
     def __init__(self, pack: Pack, *, seed: int) -> None:
         check_fields(pack, FIELDS)
         self.pack, self.seed = pack, seed
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+        self._order = EpochOrder(seed, len(pack))
 
     def __len__(self) -> int:
         """Return how many triplets there are: the length of an epoch."""
@@ -36,11 +35,7 @@ class JudgedSamples(Dataset):
 
     def record_of(self, sample: int) -> int:
         """Return which record a sample is: every epoch is a new shuffle."""
-        epoch, position = divmod(sample, len(self.pack))
-        if self._order[0] != epoch:
-            rng = numpy_generator(self.seed, "epoch", epoch)
-            self._order = (epoch, rng.permutation(len(self.pack)))
-        return int(self._order[1][position])
+        return self._order.record_of(sample)
 
     def __getitem__(self, sample: int) -> dict[str, Tensor | int]:
         index = self.record_of(sample)

@@ -23,6 +23,22 @@ def numpy_generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(seed_for(*key))
 
 
+class EpochOrder:
+    """Which record a sample of a run is: every epoch is a new shuffle of all ``length`` records."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.seed, self.length = seed, length
+        self._shuffled: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+
+    def record_of(self, sample: int) -> int:
+        """Return the record of sample number ``sample``, a function of seed and number."""
+        epoch, position = divmod(sample, self.length)
+        if self._shuffled[0] != epoch:
+            rng = numpy_generator(self.seed, "epoch", epoch)
+            self._shuffled = (epoch, rng.permutation(self.length))
+        return int(self._shuffled[1][position])
+
+
 def generators_for(seed: int, samples: Iterable[int], stream: str, device) -> list:
     """Return one torch generator per sample, on ``device``."""
     import torch

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from unpaired.corruptions.noise import Noise
 from unpaired.errors import UnpairedError, list_some
 from unpaired.packs import Pack
-from unpaired.randomness import numpy_generator
+from unpaired.randomness import EpochOrder, numpy_generator
 
 CACHE_BYTES = 512 * 2**20
 
@@ -58,7 +58,7 @@ class CropSamples(Dataset):
         self.noise, self.noise_draw = noise, noise_draw
         self._noisy, self._clean = ("noisy", "clean") if pack.is_paired else ("image", "image")
         self._refuse_unseen()
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+        self._order = EpochOrder(seed, len(pack))
         self._cache: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
         self._refuse_small_images()
 
@@ -111,11 +111,7 @@ class CropSamples(Dataset):
 
     def image_of(self, sample: int) -> int:
         """Return which record sample ``sample`` is cropped from: every epoch is a new shuffle."""
-        epoch, position = divmod(sample, len(self.pack))
-        if self._order[0] != epoch:
-            rng = numpy_generator(self.seed, "epoch", epoch)
-            self._order = (epoch, rng.permutation(len(self.pack)))
-        return int(self._order[1][position])
+        return self._order.record_of(sample)
 
     def __getitem__(self, sample: int) -> dict[str, Tensor | int]:
         index = self.image_of(sample)

@@ -244,16 +244,14 @@ def _measure(cell: Cell, metrics: list[str], root: Path) -> _Measured:
         for metric in metrics
         if metric in rows[0]
     }
-    records = (
-        [read_record(root / f"{score.stem}.json") for score in cell.scores]
-        if (len(per_image) < len(metrics))
-        else []
-    )
-    pooled = {
-        metric: float(np.mean([record["pooled"][metric] for record in records]))
-        for metric in metrics
-        if metric not in per_image
-    }
+    pooled = {}
+    if len(per_image) < len(metrics):
+        records = [read_record(root / f"{score.stem}.json") for score in cell.scores]
+        pooled = {
+            metric: float(np.mean([record["pooled"][metric] for record in records]))
+            for metric in metrics
+            if metric not in per_image
+        }
     gain = None
     if "noisy_psnr_db" in rows[0]:
         gain = _mean(rows, "psnr_db") - _mean(rows, "noisy_psnr_db")

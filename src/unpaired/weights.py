@@ -68,6 +68,20 @@ def is_model(path: Path) -> bool:
         return False
 
 
+def load_product(
+    path: Path | None, spec: dict[str, Any], read_out: str | None, device: torch.device
+) -> Any:
+    """Return what a model restores, colorizes or judges with.
+
+    path: its weights; None for a method without any, which ``spec`` describes. read_out: which of
+    its ways to restore, None for the only one or the default. Raises UnpairedError as `load_model`.
+    """
+    product = load_model(path, device)[1] if path else create(spec["method"], **spec["overrides"])
+    if read_out:
+        product.choose_read_out(read_out)
+    return product
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes that a model was saved with, of a file that `load_model` accepts."""
     with safe_open(path, framework="pt") as file:

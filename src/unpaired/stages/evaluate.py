@@ -14,13 +14,12 @@ from unpaired.corruptions.noise import get_noise
 from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
 from unpaired.files import atomic_path, sha256_of, write_rows
 from unpaired.leases import leased_gpus
-from unpaired.methods import create
 from unpaired.methods.base import Restorer
 from unpaired.packs import Pack
 from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.stages import json_argument, run
 from unpaired.tasks import TASKS, scorer_of
-from unpaired.weights import load_model
+from unpaired.weights import load_product
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -32,12 +31,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
-    if arguments.model:
-        restorer = load_model(arguments.model, device)[1]
-    else:
-        restorer = create(arguments.spec["method"], **arguments.spec["overrides"])
-    if arguments.read_out:
-        restorer.choose_read_out(arguments.read_out)
+    restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
     if arguments.pictures:
         restorer.take_pictures(Pack(arguments.pictures), arguments.spec["seed"])
     options = {"prior": load_prior(arguments.prior)} if arguments.prior else {}

@@ -9,11 +9,10 @@ import torch
 
 from unpaired.devices import choose_device, describe, no_gpu_note
 from unpaired.leases import leased_gpus
-from unpaired.methods import create
 from unpaired.packs import Pack
 from unpaired.sidd_submission import Description, restore_blocks, write_submission
 from unpaired.stages import json_argument, run
-from unpaired.weights import load_model
+from unpaired.weights import load_product
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -25,12 +24,7 @@ def _submit(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     device, spec = choose_device(arguments.device), arguments.spec
     print(f"restore on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
-    if arguments.model:
-        restorer = load_model(arguments.model, device)[1]
-    else:
-        restorer = create(spec["method"], **spec["overrides"])
-    if arguments.read_out:
-        restorer.choose_read_out(arguments.read_out)
+    restorer = load_product(arguments.model, spec, arguments.read_out, device)
     blocks, seconds = restore_blocks(restorer, Pack(arguments.pack), device)
     name = f"{spec['method']} {arguments.read_out or ''}".strip()
     for path in write_submission(arguments.output, blocks, seconds, Description(name)):
