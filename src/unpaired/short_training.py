@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError
-from unpaired.images import read_picture
 from unpaired.methods import PER_IMAGE, TRAINED, create
 from unpaired.methods.base import Method, Observation, Restorer
 from unpaired.packs import Pack, Record, write_pack
@@ -20,13 +20,14 @@ from unpaired.pixel_shuffle import join_phases, split_phases
 from unpaired.randomness import seed_for
 from unpaired.sampling import CropSamples
 from unpaired.tiling import restore_tiled
-from unpaired.training import train
+from unpaired.training import Checkpointing, Result, train
 
 SEED = 1
 PATCH_PX = 128
 PATCH_MULTIPLE_PX = 64  # Sub-images of Neighbor2Neighbor are half as large and feed five poolings.
 TILE_PX = 1024
 IMAGES_MIN = 200  # Less training than this only damages a picture.
+LONGER_THAN_EXPECTED = 3
 PROBE_STEPS = 6
 PROBE_PX = 128
 ITERATIONS_MIN = 100  # Fewer leave a network that is fitted to one image with a blur.
@@ -86,15 +87,8 @@ def is_fitted_per_image(name: str) -> bool:
     return name in PER_IMAGE and hasattr(create(name).config, "iterations")
 
 
-def pages_of(paths: Iterable[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name of every page of every picture, and the page, H x W x C, normalized."""
-    for path in paths:
-        for number, page in enumerate(read_picture(path).normalized()):
-            yield f"{path}:{number}", page
-
-
 def phase_records(pages: Iterable[tuple[str, np.ndarray]], stride: int) -> Iterator[Record]:
-    """Yield what to train on of named pages, H x W x C: the pages, or their phases of a stride.
+    """Yield what to train on of named conditioned pages, H x W x C: they, or a stride's phases.
 
     What is smaller than PATCH_MULTIPLE_PX is extended by reflection.
     """
@@ -106,21 +100,39 @@ def phase_records(pages: Iterable[tuple[str, np.ndarray]], stride: int) -> Itera
 
 
 def write_noisy_pack(path: Path, records: Iterable[Record]) -> Pack:
-    """Write a pack of noisy pictures, normalized, and open it."""
+    """Write a pack of noisy pages, conditioned, and open it."""
     about = {"source": "noisy pictures", "value_range": (0, 1), "colour_space": "as given"}
     write_pack(path, records, settings={}, **about)
     return Pack(path)
 
 
-def train_within(
-    name: str, pack: Pack, seconds: float, *, device: str, precision: str
-) -> tuple[Method, float]:
-    """Train a method on a pack of noisy pictures for about ``seconds``, probing included.
+class Training(NamedTuple):
+    """What `train_within` gives. crops: how many were learned from."""
 
-    The pack is one of `phase_records`. Returns the method, ready to restore
-    on the device, and the seconds spent. Raises UnpairedError if the training diverges.
+    method: Method
+    seconds: float
+    crops: int
+
+
+def train_within(
+    name: str,
+    pack: Pack,
+    seconds: float,
+    *,
+    device: str,
+    precision: str,
+    on_step: Callable[[], None] | None = None,
+    checkpointing: Checkpointing | None = None,
+) -> Training:
+    """Train a method on a pack of noisy pictures until ``seconds`` have passed, by the clock.
+
+    The pack is one of `phase_records`. The method comes back ready to restore on the device. A
+    training that goes on from a checkpoint counts what was spent before. At least IMAGES_MIN crops
+    are learned from, however slow the machine. Raises UnpairedError if the training diverges, and
+    Interrupted if it was asked to stop.
     """
     start = time.perf_counter()
+    on_step = on_step or (lambda: None)
     channels = pack.shape(0)[2]
     sides = (min(pack.shape(index)[:2]) for index in pack)
     patch_px = min(PATCH_PX, *(side // PATCH_MULTIPLE_PX * PATCH_MULTIPLE_PX for side in sides))
@@ -129,23 +141,28 @@ def train_within(
     overrides |= SHORT_TRAINING_OF.get(name, {})
     overrides["patch_px"] = patch_px = min(patch_px, overrides["patch_px"])
     peak_rate = PEAK_LEARNING_RATE_OF.get(name, PEAK_LEARNING_RATE)
+    common = {"seed": SEED, "device": device, "precision": precision, "on_step": on_step}
 
-    def run(images_seen: int) -> tuple[Method, float]:
+    def run(crops: int, longest: int, **limits: Any) -> tuple[Method, Result]:
         torch.manual_seed(seed_for(SEED, "weights"))
-        steps = images_seen / overrides["batch_size"]
+        steps = crops / overrides["batch_size"]
         rate = peak_rate * min(1.0, (STEPS_AT_PEAK_RATE / steps) ** 0.5)
-        method = create(name, **overrides, learning_rate=rate, images_seen=images_seen)
+        method = create(name, **overrides, learning_rate=rate, images_seen=longest)
         samples = CropSamples(pack, sees=method.sees, patch_px=patch_px, seed=SEED, noise=None)
-        result = train(method, samples, seed=SEED, device=device, precision=precision)
-        return method, result.seconds
+        return method, train(method, samples, **common, **limits)
 
     # The first steps of a process are slow; the second probe tells the real pace.
-    images = PROBE_STEPS * overrides["batch_size"]
-    probe_seconds = min(run(images)[1] for _ in range(2))
-    left = seconds - (time.perf_counter() - start)
-    method, _ = run(max(IMAGES_MIN, int(left * images / probe_seconds)))
+    probe = PROBE_STEPS * overrides["batch_size"]
+    probe_seconds = min(run(probe, probe)[1].seconds for _ in range(2))
+    pace = probe_seconds / probe
+    left = max(seconds - (time.perf_counter() - start), pace * IMAGES_MIN)
+    expected = int(left / pace)
+    # The clock ends it, not the number of crops, which is known in advance only roughly.
+    method, result = run(
+        expected, LONGER_THAN_EXPECTED * expected, seconds=left, checkpointing=checkpointing
+    )
     method = method.to(choose_device(device), memory_format=torch.channels_last).eval()
-    return method, time.perf_counter() - start
+    return Training(method, time.perf_counter() - start, result.images_seen)
 
 
 def create_within(
@@ -178,14 +195,13 @@ def create_within(
             f"'{name}' is fitted to every picture by itself, which takes at least {minutes[0]:.1f} "
             f"and in full {minutes[1]:.1f} minutes here; its share is {seconds / 60:.1f}"
         )
-    print(f"{name}: {iterations} of {default} iterations per picture", flush=True)
     return create(name, **settings, iterations=iterations)
 
 
 def restore_page(
     page: np.ndarray, restorer: Restorer, *, device: str, precision: str, stride: int = 1
 ) -> np.ndarray:
-    """Restore an H x W x C page, normalized float32; large ones by overlapped tiles.
+    """Restore a conditioned page, H x W x C, float32; large ones by overlapped tiles.
 
     stride: restore the phases of that stride each by itself, against correlated noise.
     """

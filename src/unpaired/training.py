@@ -87,10 +87,14 @@ def train(
     workers: int = 0,
     checkpointing: Checkpointing | None = None,
     processes: Processes = ONE_PROCESS,
+    seconds: float | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Result:
     """Train ``method`` in place on ``samples`` (``samples[k]`` is the k-th sample of the run).
 
     Weights must already be initialized, the same in all ``processes``, which share every batch.
+    seconds: end after so many at the latest, over all restarts, with all phases and schedules
+    shortened alike. on_step: called after every step, in place of the progress on the screen.
     Raises UnpairedError if the loss stops being finite, the device is not there, or the batch
     cannot be shared; Interrupted after SIGTERM or SIGINT, with a checkpoint written.
     """
@@ -103,11 +107,12 @@ def train(
     torch.set_num_threads(threads)  # Fabric shares the cores out between the processes it starts.
     result = Result(precision=chosen_precision, device=describe(chosen))
     note = no_gpu_note(device, chosen)
-    print(f"train on {result.device} in {result.precision}, seed {seed}{note}", flush=True)
+    if on_step is None:
+        print(f"train on {result.device} in {result.precision}, seed {seed}{note}", flush=True)
     if chosen.type == "cpu":
         keep_freed_memory()
     method.to(memory_format=torch.channels_last)
-    run = _Run(fabric, method, samples, seed, workers, checkpointing, result)
+    run = _Run(fabric, method, samples, seed, workers, checkpointing, result, seconds, on_step)
     with stop_signals() as stop:
         run.all_phases(stop)
     method.to("cpu")
@@ -142,10 +147,13 @@ class _Run:
         workers: int,
         checkpointing: Checkpointing | None,
         result: Result,
+        seconds: float | None,
+        on_step: Callable[[], None] | None,
     ) -> None:
         self.fabric, self.method, self.samples = fabric, method, samples
         self.seed, self.workers = seed, workers
         self.checkpointing, self.result = checkpointing, result
+        self.seconds, self.on_step = seconds, on_step
         # The modules move to their device before the optimizers look at the parameters.
         self.wrapped = fabric.setup_module(method)
         self.wrapped.mark_forward_method("losses")
@@ -163,17 +171,26 @@ class _Run:
         while self.phase_index < len(self.phases):
             phase = self.phases[self.phase_index]
             total = -(-phase.images_seen // batch_size) * batch_size
-            title = f"{phase.name} {type(self.method).__name__}"
-            with Progress(title, total, done=self.phase_images) as progress:
-                self._phase(phase, total, progress, stop)
+            if self.on_step is not None:
+                self._phase(phase, total, lambda count, note: self.on_step(), stop)
+            else:
+                title = f"{phase.name} {type(self.method).__name__}"
+                with Progress(title, total, done=self.phase_images) as progress:
+                    self._phase(phase, total, progress.advance, stop)
             self.phase_index, self.phase_images = self.phase_index + 1, 0
         self.result.history = self.history.rows
 
     def _phase(
-        self, phase: Phase, total: int, progress: Progress, stop: Callable[[], bool]
+        self,
+        phase: Phase,
+        total: int,
+        advance: Callable[[int, str], None],
+        stop: Callable[[], bool],
     ) -> None:
         start = time.perf_counter()
         for batch in self._batches(self.phase_images, total):
+            if self._fraction(phase) >= 1:
+                break
             self._one_step(phase, batch)
             count = len(batch["sample"]) * self.fabric.world_size
             self.phase_images += count
@@ -182,7 +199,7 @@ class _Run:
             now = time.perf_counter()
             self.result.seconds, start = self.result.seconds + now - start, now
             row = self.history.close_if_due(phase.name, self.step, self.result, self._mean)
-            progress.advance(count, f"loss {row['loss']:.5f}" if row else "")
+            advance(count, f"loss {row['loss']:.5f}" if row else "")
             self._save_if_due(*self._agree(self._is_due(now), stop()))
 
     def _batches(self, start: int, total: int) -> Iterator[dict[str, Tensor]]:
@@ -213,8 +230,18 @@ class _Run:
         layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
         return value.to(self.fabric.device, non_blocking=True, memory_format=layout)
 
+    def _fraction(self, phase: Phase) -> float:
+        """Return how much of a phase is done: by images, or by the clock where that is ahead."""
+        by_images = self.phase_images / phase.images_seen
+        if self.seconds is None:
+            return by_images
+        lengths = [one.images_seen for one in self.phases]
+        before = self.seconds * sum(lengths[: self.phase_index]) / sum(lengths)
+        own = self.seconds * phase.images_seen / sum(lengths)
+        return max(by_images, (self.result.seconds - before) / own)
+
     def _one_step(self, phase: Phase, batch: dict[str, Tensor]) -> None:
-        fraction = self.phase_images / phase.images_seen
+        fraction = self._fraction(phase)
         # Dropout and the like draw from the global generator: fix it for every step by itself.
         torch.manual_seed(seed_for(self.seed, "step", self.step))
         state = TrainingState(self.seed, self.step, self.phase_images, fraction, phase.name)
