@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -25,6 +26,7 @@ from unpaired.images import (
     read_picture,
     read_rgb8,
     write_picture,
+    written_path,
 )
 
 PHOTO = skimage.data.chelsea()[60:160:2, 100:220:2]  # 50 x 60 x 3, uint8
@@ -903,3 +905,116 @@ def test_an_imagej_stack_is_no_imagej_stack_in_rgb(tmp_path):
     with tifffile.TiffFile(as_rgb(tmp_path / "a.tif", tmp_path)) as tiff:
         assert not tiff.is_imagej
         assert [page.shape for page in tiff.pages] == [(*PHOTO.shape[:2], 3)] * 3
+
+
+# ---- Integers written as floats -----------------------------------------------------------------
+
+
+def as_float(source, folder):
+    """Read a picture and write it in floats; return the path."""
+    picture = read_picture(source).in_float()
+    target = written_path(picture, folder / "float" / source.name)
+    assert write_picture(picture, target) == ()
+    return target
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "jpg", "webp"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_counts_stay_counts_in_floats(tmp_path, dtype, channels, kind):
+    if kind in ("jpg", "webp") and (dtype == np.uint16 or channels in (2, 4)):
+        pytest.skip("no such file")
+    array = photo(dtype, channels)
+    array = array[..., 0] if channels == 1 else array
+    source = tmp_path / f"a.{kind}"
+    if kind == "png":
+        write_png(source, array)
+    elif kind == "tif":
+        tifffile.imwrite(
+            source, array, predictor=True, compression="zlib", **tiff_options(channels)
+        )
+    else:
+        Image.fromarray(array).save(source)
+    result = as_float(source, tmp_path)
+    assert result == tmp_path / "float" / "a.tif"
+    samples = tifffile.imread(result)
+    assert samples.dtype == np.float32
+    expected = np.asarray(Image.open(source)) if kind in ("jpg", "webp") else array
+    np.testing.assert_array_equal(samples, expected)
+    before, after = read_picture(source), read_picture(result)
+    assert (after.alpha is None) == (before.alpha is None)
+    assert after.pixels.shape == before.pixels.shape
+    again = before.in_float()
+    np.testing.assert_allclose(again.normalized(), before.normalized(), rtol=1e-6)
+    np.testing.assert_array_equal(again.with_normalized(again.normalized()).pixels, again.pixels)
+
+
+def test_fractions_survive_in_floats(tmp_path):
+    source = tmp_path / "counts.tif"
+    tifffile.imwrite(source, np.zeros((2, 3), np.uint16))
+    values = np.array([0.044, 0, 3.25, 70000.5, 2, -0.5], np.float32).reshape(1, 2, 3, 1)
+    picture = replace(read_picture(source).in_float(), pixels=values)
+    write_picture(picture, tmp_path / "b.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), values[0, ..., 0])
+
+
+def test_floats_are_in_float_already(tmp_path):
+    for dtype in (np.float16, np.float32, np.float64):
+        tifffile.imwrite(tmp_path / "a.tif", photo(dtype, 1)[..., 0])
+        picture = read_picture(tmp_path / "a.tif")
+        assert picture.in_float() is picture
+
+
+def test_an_imagej_hyperstack_in_floats(tmp_path):
+    source = tmp_path / "a.tif"
+    array = np.random.default_rng(0).integers(0, 4096, (2, 3, 20, 30), np.uint16)
+    metadata = {"axes": "TCYX", "unit": "um", "spacing": 0.5, "mode": "composite"}
+    tifffile.imwrite(source, array, imagej=True, resolution=(5, 5), metadata=metadata)
+    with (
+        tifffile.TiffFile(source) as before,
+        tifffile.TiffFile(as_float(source, tmp_path)) as after,
+    ):
+        assert after.imagej_metadata == before.imagej_metadata
+        assert after.series[0].axes == "TCYX"
+        assert after.pages[0].tags[282].value == before.pages[0].tags[282].value
+        np.testing.assert_array_equal(after.asarray(), array.astype(np.float32))
+
+
+def test_an_imagej_picture_in_colours_is_no_imagej_picture_in_floats(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", PHOTO, imagej=True)
+    with tifffile.TiffFile(as_float(tmp_path / "a.tif", tmp_path)) as tiff:
+        assert not tiff.is_imagej
+        np.testing.assert_array_equal(tiff.asarray(), PHOTO)
+
+
+def test_an_ome_description_tells_of_floats(tmp_path):
+    source = tmp_path / "a.ome.tif"
+    array = np.random.default_rng(0).integers(0, 4096, (3, 4, 20, 30), np.uint16)
+    metadata = {"axes": "CZYX", "PhysicalSizeX": 0.3, "SignificantBits": 12}
+    tifffile.imwrite(source, array, ome=True, metadata=metadata)
+    with tifffile.TiffFile(as_float(source, tmp_path)) as after:
+        assert 'Type="float"' in after.ome_metadata
+        assert "uint16" not in after.ome_metadata
+        assert "SignificantBits" not in after.ome_metadata
+        assert 'PhysicalSizeX="0.3"' in after.ome_metadata
+        assert after.series[0].axes == "CZYX"
+        np.testing.assert_array_equal(after.asarray(), array.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_profile_and_resolution_go_into_the_tiff(tmp_path, kind):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source = tmp_path / f"a.{kind}"
+    Image.fromarray(PHOTO).save(source, icc_profile=profile, dpi=(300, 300))
+    with tifffile.TiffFile(as_float(source, tmp_path)) as tiff:
+        tags = tiff.pages[0].tags
+        assert tags[34675].value == profile
+        assert kind == "webp" or round(tags[282].value[0] / tags[282].value[1]) == 300
+
+
+def test_a_picture_in_floats_needs_its_own_suffix(tmp_path):
+    write_png(tmp_path / "a.png", photo(np.uint16, 1)[..., 0])
+    picture = read_picture(tmp_path / "a.png").in_float()
+    assert "let it end in .tif" in message_of(write_picture, picture, tmp_path / "b.png")
+    assert written_path(picture, tmp_path / "b.c.PNG") == tmp_path / "b.c.tif"
+    assert written_path(read_picture(tmp_path / "a.png"), "b.PNG") == Path("b.PNG")

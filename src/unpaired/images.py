@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import imagecodecs
 import numpy as np
@@ -54,6 +55,8 @@ class Picture:
     alpha: pages x H x W in the file's own type, or None. It is never processed.
     dtype: of the file. is_stack: more than one page. is_gray: one channel.
     scale, offset: for processing, see `normalized`.
+    suffix: of the file to be written, where it is not that of ``path``; see `written_path`.
+    notes: one line for each thing in the file that will not be in the written one.
     """
 
     path: Path
@@ -64,6 +67,8 @@ class Picture:
     carried: Any = field(repr=False)
     scale: float = 1.0
     offset: float = 0.0
+    suffix: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_stack(self) -> bool:
@@ -89,6 +94,30 @@ class Picture:
         pixels = normalized * np.float32(self.scale) + np.float32(self.offset)
         return replace(self, pixels=pixels.astype(np.float32, copy=False))
 
+    def in_float(self) -> Picture:
+        """Return the same picture to be written as 32-bit floats, for results with fractions.
+
+        ``pixels`` are then in the file's own units, so 16-bit counts stay counts, and alpha with
+        them; `normalized` stays what it is. The file is a TIFF, since other formats hold no
+        floats: `written_path` gives its name. A picture of floats comes back as it is.
+        """
+        if self.dtype.kind == "f":
+            return self
+        largest = np.float32(np.iinfo(self.dtype).max)
+        layout, notes = _float_layout(self)
+        return replace(
+            self,
+            pixels=self.pixels * largest,
+            alpha=None if self.alpha is None else self.alpha.astype(np.float32),
+            dtype=np.dtype(np.float32),
+            format="TIFF",
+            carried=layout,
+            scale=self.scale * largest,
+            offset=self.offset * largest,
+            suffix=self.suffix if self.format == "TIFF" else ".tif",
+            notes=self.notes + notes,
+        )
+
 
 class _Decoded(NamedTuple):
     """samples: pages x H x W x S in the file's type; the last one is alpha if has_alpha."""
@@ -96,6 +125,7 @@ class _Decoded(NamedTuple):
     samples: np.ndarray
     has_alpha: bool
     carried: Any
+    notes: tuple[str, ...] = ()
 
 
 def read_picture(path: str | os.PathLike) -> Picture:
@@ -110,23 +140,36 @@ def read_picture(path: str | os.PathLike) -> Picture:
         return _to_picture(path, *_decode(path))
 
 
-def write_picture(picture: Picture, path: str | os.PathLike) -> None:
+def written_path(picture: Picture, path: str | os.PathLike) -> Path:
+    """Return ``path``, with another suffix where the picture is written in another format.
+
+    That is what `Picture.in_float` does to PNG, JPEG and WebP: ``a.png`` becomes ``a.tif``.
+    """
+    return Path(path) if picture.suffix is None else Path(path).with_suffix(picture.suffix)
+
+
+def write_picture(picture: Picture, path: str | os.PathLike) -> tuple[str, ...]:
     """Write a picture in the format, bit depth and layout of the file that it came from.
 
     Integer pixels are clamped to the range and rounded half up. The file appears complete or not
     at all. Missing folders are created.
 
+    Returns one line for each thing that the source says beside its pixels and the new file cannot
+    hold; it is for the caller to print them. Mostly there is none.
+
     Raises UnpairedError, naming the file, if ``path`` is the picture's own file or has another
-    kind of suffix, if pixels are NaN or infinite, or if the file system refuses.
+    suffix than `written_path` gives, if pixels are NaN or infinite, or if the file system refuses.
     """
     path = Path(path)
-    if path.suffix.lower() != picture.path.suffix.lower():
-        raise _bad(path, "its suffix differs", f"name it like {picture.path.name}")
+    suffix = picture.suffix or picture.path.suffix
+    if path.suffix.lower() != suffix.lower():
+        raise _bad(path, "its suffix differs", f"let it end in {suffix}")
     if path.exists() and path.samefile(picture.path):
         raise _bad(path, "writing would overwrite the input", "choose another folder")
     _refuse_non_finite(path, picture.pixels, "the method failed on this picture; try another")
-    with _within_memory(path), atomic_path(path) as part:
-        _FORMATS[picture.format].write(part, _to_samples(picture), picture.carried)
+    with _within_memory(path), atomic_path(path) as part, open(part, "w+b") as file:
+        _FORMATS[picture.format].write(file, _to_samples(picture), picture.carried)
+    return picture.notes
 
 
 def in_rgb(picture: Picture) -> Picture:
@@ -159,7 +202,7 @@ def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> n
     """
     path = Path(path)
     with _within_memory(path):
-        _, (samples, has_alpha, _) = _decode(path)
+        _, (samples, has_alpha, *_) = _decode(path)
     if samples.dtype != np.uint8:
         bits = 8 * samples.dtype.itemsize
         raise _bad(path, f"{bits}-bit samples where 8 are needed", "convert it to 8 bits")
@@ -280,7 +323,7 @@ def _conditioning(pixels: np.ndarray) -> tuple[float, float]:
 
 
 def _to_picture(path: Path, format_name: str, decoded: _Decoded) -> Picture:
-    samples, has_alpha, carried = decoded
+    samples, has_alpha, carried, notes = decoded
     colors = samples[..., :-1] if has_alpha else samples
     alpha = samples[..., -1].copy() if has_alpha else None
     if samples.dtype.kind == "u":
@@ -290,7 +333,8 @@ def _to_picture(path: Path, format_name: str, decoded: _Decoded) -> Picture:
             pixels = colors.astype(np.float32)
         _refuse_non_finite(path, pixels, "set them to a number")
     scale, offset = (1.0, 0.0) if samples.dtype == np.uint8 else _conditioning(pixels)
-    return Picture(path, pixels, alpha, samples.dtype, format_name, carried, scale, offset)
+    about = {"scale": scale, "offset": offset, "notes": notes}
+    return Picture(path, pixels, alpha, samples.dtype, format_name, carried, **about)
 
 
 def _to_samples(picture: Picture) -> np.ndarray:
@@ -322,7 +366,7 @@ def _within_memory(path: Path) -> Iterator[None]:
 class _Format(NamedTuple):
     signatures: tuple[bytes, ...]
     read: Callable[[Path], _Decoded]
-    write: Callable[[Path, np.ndarray, Any], None]
+    write: Callable[[BinaryIO, np.ndarray, Any], None]
 
 
 def _decode(path: Path) -> tuple[str, _Decoded]:
@@ -413,10 +457,10 @@ def _split_chunks(chunks: bytes) -> Iterator[bytes]:
         chunks = chunks[end:]
 
 
-def _write_png(path: Path, samples: np.ndarray, carried: bytes) -> None:
+def _write_png(file: BinaryIO, samples: np.ndarray, carried: bytes) -> None:
     page = samples[0, ..., 0] if samples.shape[-1] == 1 else samples[0]
     data = imagecodecs.png_encode(np.ascontiguousarray(page))
-    path.write_bytes(data[:_PNG_FIRST_CHUNK_END] + carried + data[_PNG_FIRST_CHUNK_END:])
+    file.write(data[:_PNG_FIRST_CHUNK_END] + carried + data[_PNG_FIRST_CHUNK_END:])
 
 
 # ---- JPEG and WebP ------------------------------------------------------------------------------
@@ -447,14 +491,14 @@ def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
     return _Decoded(samples[None], samples.shape[-1] == 4, carried)
 
 
-def _write_jpeg(path: Path, samples: np.ndarray, carried: dict[str, Any]) -> None:
+def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
     options = {"quality": JPEG_QUALITY, "subsampling": 0, **carried}
-    _to_pillow(samples).save(path, "JPEG", **options)
+    _to_pillow(samples).save(file, "JPEG", **options)
 
 
-def _write_webp(path: Path, samples: np.ndarray, carried: dict[str, Any]) -> None:
+def _write_webp(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
     # "exact" keeps the colours under full transparency.
-    _to_pillow(samples).save(path, "WEBP", lossless=True, exact=True, **carried)
+    _to_pillow(samples).save(file, "WEBP", lossless=True, exact=True, **carried)
 
 
 def _to_pillow(samples: np.ndarray) -> Image.Image:
@@ -472,7 +516,8 @@ _TIFF_CARRIED = (
     34736, 34737, 42112, 42113, 50838, 50839, 51123,
 )  # fmt: skip
 _DESCRIPTION = 270
-_GRAY_ONLY = (_DESCRIPTION, 34675, 50838, 50839)  # the second is the colour profile
+_IMAGEJ = (50838, 50839)
+_GRAY_ONLY = (_DESCRIPTION, 34675, *_IMAGEJ)  # the second is the colour profile
 _TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
@@ -500,6 +545,30 @@ class _TiffLayout(NamedTuple):
         options = {"photometric": tifffile.PHOTOMETRIC.RGB, "planarconfig": "contig"}
         tags = [[tag for tag in page if tag[0] not in _GRAY_ONLY] for page in self.tags]
         return self._replace(options=self.options | options, tags=tags)
+
+    def of_float(self, is_gray: bool) -> _TiffLayout:
+        """Return the same for 32-bit floats in place of integers."""
+        options = dict(self.options)
+        if options["predictor"] not in (None, tifffile.PREDICTOR.NONE):
+            options["predictor"] = tifffile.PREDICTOR.FLOATINGPOINT
+        tags = [[_retyped(tag) for tag in page] for page in self.tags]
+        if not is_gray:  # ImageJ knows no colours of floats.
+            tags = [[tag for tag in page if not _is_imagej(tag)] for page in tags]
+        return self._replace(options=options, tags=tags)
+
+
+def _is_imagej(tag: tuple) -> bool:
+    return tag[0] in _IMAGEJ or (tag[0] == _DESCRIPTION and tag[3].startswith(b"ImageJ="))
+
+
+def _retyped(tag: tuple) -> tuple:
+    """Return a tag with floats in place of integers, where it is an OME description."""
+    code, kind, _, value, once = tag
+    if code != _DESCRIPTION or b"<OME" not in value:
+        return tag
+    value = re.sub(rb'(<(?:\w+:)?Pixels\b[^>]*\bType=")\w+"', rb'\1float"', value)
+    value = re.sub(rb'\s+SignificantBits="\d+"', b"", value)
+    return code, kind, len(value), value, once
 
 
 def _read_tiff(path: Path) -> _Decoded:
@@ -683,10 +752,10 @@ def _raw_tags(page: tifffile.TiffPage, codes: list[int]) -> list[tuple]:
     return copies
 
 
-def _write_tiff(path: Path, samples: np.ndarray, layout: _TiffLayout) -> None:
+def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> None:
     is_bigtiff = layout.is_bigtiff or samples.nbytes > _CLASSIC_TIFF_BYTES
     with tifffile.TiffWriter(
-        path, bigtiff=is_bigtiff, byteorder=layout.byteorder, ome=False
+        file, bigtiff=is_bigtiff, byteorder=layout.byteorder, ome=False
     ) as writer:
         for page, tags in zip(samples, layout.tags, strict=True):
             if layout.options.get("planarconfig") == "separate":
@@ -695,6 +764,40 @@ def _write_tiff(path: Path, samples: np.ndarray, layout: _TiffLayout) -> None:
                 page = page[..., 0]
             # Without metadata=None and software=False the writer adds its own description.
             writer.write(page, **layout.options, metadata=None, software=False, extratags=tags)
+
+
+# ---- Integers written as floats -----------------------------------------------------------------
+
+
+def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
+    """Return how to write an integer picture as a TIFF of floats, and what is lost thereby."""
+    if picture.format == "TIFF":
+        return picture.carried.of_float(picture.is_gray), ()
+    info = _info_of(picture)
+    options = {
+        "photometric": "minisblack" if picture.is_gray else "rgb",
+        "planarconfig": "contig",
+        "extrasamples": None if picture.alpha is None else ["unassalpha"],
+        "compression": "ADOBE_DEFLATE",
+        "predictor": tifffile.PREDICTOR.FLOATINGPOINT,
+    }
+    if "dpi" in info:
+        options |= {"resolution": info["dpi"], "resolutionunit": "inch"}
+    tags = []
+    for code, key in ((700, "xmp"), (34675, "icc_profile")):
+        if info.get(key):
+            tags.append((code, 7, len(info[key]), bytes(info[key]), False))
+    return _TiffLayout(options, "<", False, [tags]), ()
+
+
+def _info_of(picture: Picture) -> dict[str, Any]:
+    """Return what Pillow finds beside the pixels, by writing a picture of one pixel with it."""
+    channels = picture.pixels.shape[-1]
+    file = io.BytesIO()
+    _FORMATS[picture.format].write(file, np.zeros((1, 1, 1, channels), np.uint8), picture.carried)
+    with Image.open(file) as image:
+        image.load()
+        return image.info
 
 
 _FORMATS = {
