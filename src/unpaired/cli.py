@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -45,38 +47,56 @@ def _common(
     pass
 
 
+def _typed() -> str:
+    """Return the command as it was typed, for a page to show."""
+    return shlex.join(["unpaired", *sys.argv[1:]])
+
+
 @app.command()
 def denoise(
     pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder to write to, under the same names.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder to write to; for one picture a file as well."),
+    ],
     method: Annotated[
-        str, typer.Option(help="How to learn from noisy pictures.")
-    ] = "neighbor2neighbor",
+        str, typer.Option(help="How to denoise; auto tries the best two and keeps the better.")
+    ] = "auto",
     model: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="A trained model (.safetensors); trains on the pictures without it."),
+        typer.Option(help="A trained model (.safetensors); nothing is learned then."),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 5.0,
+    minutes: Annotated[
+        float, typer.Option(help="How long it may take by the clock, all in all.")
+    ] = 5.0,
     stride: Annotated[
         str,
         typer.Option(
             help="1, 2 or 3: restore pixels so far apart by themselves, against noise that "
-            "neighbours share; auto measures it."
+            "neighbors share; auto measures it."
         ),
     ] = "auto",
     read_out: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="Which of the method's ways to restore, where it has several."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (or gpu), mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
 ) -> None:
     """Denoise pictures, learning from nothing but themselves."""
     from unpaired.denoise import Options, denoise
 
-    options = Options(method, model, minutes, device, precision, stride, read_out)
-    written = denoise(pictures, output, options)
-    print(f"{len(written)} pictures written to {output}")
+    options = Options(
+        method, model, minutes, device, precision, stride, read_out, overwrite, resume
+    )
+    report = denoise(pictures, output, options, command=_typed())
+    print("\n".join([*report.lines, report.count(output)]))
+    if report.refused:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,207 +1,104 @@
-"""For a person with noisy pictures and nothing else: train on them, then restore them."""
+"""For a person with noisy pictures alone: learn from them, restore them, and show the result."""
+
+Heavy libraries are imported only after everything that can be checked without them.
+"""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unpaired.devices import choose_device
-from unpaired.errors import UnpairedError, list_some
-from unpaired.images import Picture, find_pictures, read_all, read_picture, write_picture
-from unpaired.methods import PER_IMAGE, create
-from unpaired.methods.base import Restorer
-from unpaired.metrics.noise_correlation import NoiseCorrelation, noise_correlation
-from unpaired.pixel_shuffle import STRIDE_MAX, choose_stride
-from unpaired.progress import Progress
-from unpaired.short_training import (
-    create_within,
-    methods_for_noisy,
-    needs_beside_noisy,
-    pages_of,
-    phase_records,
-    restore_page,
-    train_within,
-    write_noisy_pack,
-)
-from unpaired.weights import load_model, read_notes, save_model
+from unpaired.deadlines import Deadline, clock_text
+from unpaired.errors import Stopped, UnpairedError, list_some
+from unpaired.files import atomic_path
+from unpaired.images import Picture, read_picture, survey, write_picture, written_path
+from unpaired.methods import PER_IMAGE
+from unpaired.outputs import Outputs, plan_outputs
 
-PICTURES_PROBED = 20
+if TYPE_CHECKING:
+    from unpaired.conditioning import Conditioned
+    from unpaired.denoising import Denoiser, Estimate
+    from unpaired.pages import Place
+
+AUTO = "auto"
+PAGE_NAME = "before_after.html"
+PLACES = 6
+UNFINISHED = ".unpaired-unfinished"
+STATE_NAME = "state.json"
+FINISH_SECONDS = 6.0  # for the page
+# A result in integers is too coarse where a picture uses fewer steps than this.
+STEPS_MIN = 16
 CHANGE_MAX = 1.4  # What a denoiser takes away should be the noise; much more is a failure.
-STRIDES = ("auto", *map(str, range(1, STRIDE_MAX + 1)))
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to restore with. minutes: of training, for all pictures together.
+    """What to restore with. minutes: by the clock, for everything together.
 
-    stride: restore pixels that are so many apart as pictures of their own, against correlated
-    noise; "auto" measures. read_out: one of the method's ways to restore, its default if None.
+    method: a name, or "auto" for the best of a few, judged on what is held out. stride: restore
+    pixels that are so many apart as pictures of their own, against correlated noise; "auto"
+    measures. read_out: one of the method's ways to restore, its default if None. overwrite:
+    whether files that exist may be replaced. resume: go on with what was stopped.
     """
 
-    method: str = "neighbor2neighbor"
+    method: str = AUTO
     model: Path | None = None
     minutes: float = 5.0
     device: str = "auto"
     precision: str = "auto"
     stride: str = "auto"
     read_out: str | None = None
+    overwrite: bool = False
+    resume: bool = False
 
 
-def denoise(inputs: Sequence[Path], output: Path, options: Options) -> list[Path]:
-    """Restore noisy pictures into the folder ``output`` under their own names; return those paths.
+@dataclass
+class Report:
+    """What became of every input. refused, skipped: by file, and why. lines: about the result."""
 
-    Without ``options.model`` a model is trained on the given pictures themselves, one per number of
-    channels, and saved in ``output``. Size, bit depth, channels, alpha, pages and names are kept.
-    Raises UnpairedError, before anything is written, for unreadable pictures, for two pictures of
-    one name, and if an output would replace an input.
+    written: list[Path] = field(default_factory=list)
+    refused: dict[Path, str] = field(default_factory=dict)
+    skipped: dict[Path, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def count(self, place: Path) -> str:
+        """Return the last line, which counts every input."""
+        counts = f"{len(self.written)} written to {place}"
+        return f"{counts}, {len(self.refused)} refused, {len(self.skipped)} skipped"
+
+
+def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str = "") -> Report:
+    """Restore noisy pictures into the folder ``output`` under their own names.
+
+    ``output`` may be a file for a single picture. Without ``options.model`` a model is trained on
+    the given pictures themselves, one per number of channels, and saved in ``output``, or they are
+    restored by a method that learns nothing. Size, channels, alpha, pages and names are kept, and
+    the bit depth where integers can hold the result. A page before_after.html shows the result;
+    command: shown there.
+
+    Raises UnpairedError, before anything is computed, for arguments that cannot be right and where
+    something would be overwritten; Stopped after Ctrl-C, when it can go on with ``resume``.
     """
-    targets = targets_of(inputs, Path(output))
-    _check(options)
-    groups = _group_by_channels(list(targets))
-    written = []
-    for channels, shapes in groups.items():
-        noise = measure_noise(list(shapes))
-        stride = _choose_stride(options, noise)
-        share = len(shapes) / len(targets)
-        restorer = _restorer(shapes, channels, Path(output), options, share, stride)
-        here = {path: targets[path] for path in shapes}
-        written += _restore_all(here, restorer, options, stride, noise)
-    return written
-
-
-def targets_of(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Map every picture to where it goes; files of a folder keep their place below it.
-
-    Raises UnpairedError if two pictures would meet, or one would be its own output.
-    """
-    targets: dict[Path, Path] = {}
-    for given in map(Path, inputs):
-        for path in find_pictures([given]):
-            if _is_inside(path, output) and not _is_inside(given, output):
-                continue  # Written by an earlier run into an output folder inside the input.
-            relative = path.relative_to(given) if given.is_dir() else Path(path.name)
-            targets[path] = output / relative
-    taken: dict[Path, Path] = {}
-    clashes = []
-    sources = {path.resolve() for path in targets}
-    for path, target in targets.items():
-        if target.resolve() in sources:
-            clashes.append(f"{target} is an input")
-        elif target in taken:
-            clashes.append(f"{path} and {taken[target]} would both become {target}")
-        taken[target] = path
-    if clashes:
-        raise UnpairedError(f"{list_some(clashes)}; choose another --output folder")
-    return targets
-
-
-def _is_inside(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
-
-
-def _check(options: Options) -> None:
-    if options.stride not in STRIDES:
-        raise UnpairedError(f"--stride is one of {', '.join(STRIDES)}, not {options.stride}")
-    if options.model is not None:
-        return
-    needs = needs_beside_noisy(options.method)
-    if needs:
-        raise UnpairedError(
-            f"method '{options.method}' needs more than noisy pictures ({', '.join(needs)}); "
-            f"use one of: {', '.join(methods_for_noisy())}"
-        )
-    _choose_read_out(create(options.method), options)
     if options.minutes <= 0:
         raise UnpairedError(f"--minutes must be positive, not {options.minutes}")
-
-
-def _choose_read_out(restorer: Restorer, options: Options) -> Restorer:
-    if options.read_out is None:
-        return restorer
-    if not hasattr(restorer, "choose_read_out"):
-        raise UnpairedError(f"'{options.method}' has one way to restore: leave --read-out out")
-    restorer.choose_read_out(options.read_out)
-    return restorer
-
-
-def _group_by_channels(paths: list[Path]) -> dict[int, dict[Path, tuple[int, ...]]]:
-    """Return, per number of channels, the pictures with their shapes, pages x H x W x C."""
-    groups: dict[int, dict[Path, tuple[int, ...]]] = {}
-    shapes = read_all(paths, lambda path: read_picture(path).pixels.shape)
-    for path, shape in zip(paths, shapes, strict=True):
-        groups.setdefault(shape[-1], {})[path] = shape
-    return groups
-
-
-def probed(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return up to PICTURES_PROBED of the paths, evenly chosen, that stand for all."""
-    return paths[:: -(-len(paths) // PICTURES_PROBED)]
-
-
-def measure_noise(paths: Sequence[Path]) -> NoiseCorrelation | None:
-    """Return the report of the median picture by correlation, of some of the pictures.
-
-    Its standard deviation is their median. None if no part of them is flat enough to tell.
-    """
-    reports = [noise_correlation(read_picture(path).normalized()[0]) for path in probed(paths)]
-    measured = sorted((r for r in reports if r.n_patches), key=lambda report: report.strongest)
-    if not measured:
-        return None
-    noise_std = float(np.median([report.noise_std for report in measured]))
-    return replace(measured[len(measured) // 2], noise_std=noise_std)
-
-
-def _choose_stride(options: Options, noise: NoiseCorrelation | None) -> int:
-    """Decide on the stride and say in one line what was measured and chosen."""
-    measured = "cannot be told, no part of the pictures is flat enough"
-    if noise is not None:
-        measured = f"{noise.strongest:+.2f}"
-    trained_with = None
-    if options.model is not None:
-        load_model(options.model)
-        trained_with = read_notes(options.model).get("stride")
-    if options.stride != "auto":
-        stride, reason = int(options.stride), "as asked for"
-    elif trained_with is not None:
-        stride, reason = trained_with, "as the model was trained"
-    else:
-        stride, reason = choose_stride(noise) if noise else 1, "to suit"
-    print(
-        f"noise correlation between neighbours: {measured}; stride {stride}, {reason}", flush=True
-    )
-    if stride == 1 and noise is not None and noise.is_correlated:
-        print(f"warning: {noise.warning}", flush=True)
-    return stride
-
-
-def _restorer(
-    shapes: dict[Path, tuple[int, ...]],
-    channels: int,
-    output: Path,
-    options: Options,
-    share: float,
-    stride: int,
-) -> Restorer:
-    if options.model is not None:
-        return _choose_read_out(_given_model(options, channels, next(iter(shapes))), options)
-    seconds = 60 * options.minutes * share
-    if options.method in PER_IMAGE:
-        pixels = sum(pages * height * width for pages, height, width, _ in shapes.values())
-        return create_within(options.method, seconds, pixels, channels, device=options.device)
-    with tempfile.TemporaryDirectory(prefix="unpaired-") as folder:
-        records = phase_records(pages_of(shapes), stride)
-        pack = write_noisy_pack(Path(folder) / "noisy.h5", records)
-        method, _ = train_within(
-            options.method, pack, seconds, device=options.device, precision=options.precision
-        )
-    path = output / model_name(options.method, channels)
-    save_model(path, options.method, method, {"stride": stride})
-    print(f"model saved as {path}; use it again with --model", flush=True)
-    return _choose_read_out(method, options)
+    outputs = plan_outputs(inputs, Path(output), overwrite=options.overwrite or options.resume)
+    _check_other_files(outputs, options)
+    with Deadline(options.minutes, "denoise") as clock:
+        run = _Run(outputs, options, clock, command)
+        run.report.skipped = dict(survey(inputs).skipped)
+        try:
+            return run.everything()
+        except KeyboardInterrupt:
+            raise Stopped(run.how_to_go_on()) from None
 
 
 def model_name(method: str, channels: int) -> str:
@@ -209,48 +106,381 @@ def model_name(method: str, channels: int) -> str:
     return f"{method}_{'gray' if channels == 1 else 'rgb'}.safetensors"
 
 
-def _given_model(options: Options, channels: int, picture: Path) -> Restorer:
-    _, method = load_model(options.model, choose_device(options.device))
-    if method.config.channels != channels:
+def _beside(outputs: Outputs, name: str) -> Path:
+    """Return where a file goes that is no picture: into the folder, or beside the single file."""
+    if not outputs.is_file:
+        return outputs.folder / name
+    (target,) = outputs.targets.values()
+    return target.with_name(f"{target.stem}_{name}")
+
+
+def _check_other_files(outputs: Outputs, options: Options) -> None:
+    """Refuse to overwrite the page and models, and to forget what was stopped."""
+    if options.model is not None and not options.model.is_file():
+        raise UnpairedError(f"{options.model}: no such model file; check its name")
+    unfinished = _beside(outputs, UNFINISHED)
+    if options.resume:
+        if not (unfinished / STATE_NAME).is_file():
+            raise UnpairedError(f"nothing was stopped in {outputs.folder}: leave --resume out")
+        return
+    if options.overwrite:
+        return
+    if (unfinished / STATE_NAME).is_file():
         raise UnpairedError(
-            f"{options.model}: a model for {method.config.channels} channel(s), but {picture} has "
-            f"{channels}; train one on such pictures by leaving --model out"
+            f"a run in {outputs.folder} was stopped: add --resume to go on, or --overwrite to "
+            "start afresh"
         )
-    return method
-
-
-def _restore_all(
-    targets: dict[Path, Path],
-    restorer: Restorer,
-    options: Options,
-    stride: int,
-    noise: NoiseCorrelation | None,
-) -> list[Path]:
-    changes = []
-    with Progress("restore", len(targets), "pictures") as progress:
-        for path, target in targets.items():
-            picture = read_picture(path)
-            restored = restore_picture(picture, restorer, options, stride)
-            changes.append(float(np.std(restored.normalized() - picture.normalized())))
-            write_picture(restored, target)
-            progress.advance()
-    if noise and np.median(changes) > CHANGE_MAX * noise.noise_std:
-        print(
-            f"warning: the pictures changed by {np.median(changes):.3f} (standard deviation), but "
-            f"their noise was measured as {noise.noise_std:.3f}: look at the results; if they are "
-            "bad, train again with other --minutes or --precision fp32",
-            flush=True,
+    trained = "neighbor2neighbor" if options.method == AUTO else options.method
+    models = [] if options.model else [model_name(trained, channels) for channels in (1, 3)]
+    there = [path for name in (PAGE_NAME, *models) if (path := _beside(outputs, name)).exists()]
+    if there:
+        raise UnpairedError(
+            f"{list_some(map(str, there))}: there already; add --overwrite, or choose another "
+            "--output"
         )
-    return list(targets.values())
 
 
-def restore_picture(
-    picture: Picture, restorer: Restorer, options: Options, stride: int = 1
-) -> Picture:
-    """Return the picture with every page restored, large ones by overlapped tiles."""
-    device, precision = options.device, options.precision
-    pages = [
-        restore_page(page, restorer, device=device, precision=precision, stride=stride)
-        for page in picture.normalized()
+@dataclass
+class _PicturePages:
+    """The pages of pictures in files; the last picture read is kept in memory."""
+
+    names: list[str]
+    shapes: list[tuple[int, int, int]]
+    places: list[tuple[Path, int]]
+    conditioned: Callable[[Picture, int], Conditioned]
+    _last: Picture | None = None
+
+    def read(self, index: int) -> Conditioned:
+        path, page = self.places[index]
+        if self._last is None or self._last.path != path:
+            self._last = read_picture(path)
+        return self.conditioned(self._last, page)
+
+
+def _conditioned(picture: Picture, page: int) -> Conditioned:
+    from unpaired.conditioning import condition
+
+    return condition(picture.pixels[page])
+
+
+def _nominal(picture: Picture, page: int) -> Conditioned:
+    from unpaired.conditioning import nominal
+
+    return nominal(picture.pixels[page], picture.offset, picture.scale)
+
+
+class _Run:
+    """One call of `denoise`: its pictures by number of channels, and what became of them."""
+
+    def __init__(self, outputs: Outputs, options: Options, clock: Deadline, command: str) -> None:
+        self.outputs, self.options, self.clock, self.command = outputs, options, clock, command
+        self.report = Report()
+        self.unfinished = _beside(outputs, UNFINISHED)
+        self.places: list[Place] = []
+        self.changes: list[float] = []
+        self.notes: list[str] = []
+
+    def everything(self) -> Report:
+        from unpaired.denoising import Settings
+
+        options = self.options
+        settings = Settings(
+            options.method, options.device, options.precision, options.stride, options.read_out
+        )
+        if options.model is None:
+            settings.check()
+        groups, kinds = self._read_all()
+        self._start_state()
+        pixels = {
+            channels: sum(np.prod(shape[:3]) for shape in shapes.values())
+            for channels, shapes in groups.items()
+        }
+        for channels, shapes in groups.items():
+            share = (self.clock.left - FINISH_SECONDS) * pixels[channels] / sum(pixels.values())
+            del pixels[channels]
+            denoiser = self._denoiser(channels, shapes, settings, share)
+            self._restore_all(shapes, denoiser)
+            self._tell(denoiser, {path: kinds[path] for path in shapes})
+        self._finish()
+        return self.report
+
+    def how_to_go_on(self) -> str:
+        done = len(self.report.written)
+        return (
+            f"stopped; {done} of {len(self.outputs.targets)} pictures are written: the same "
+            "command with --resume goes on from here"
+        )
+
+    # -- reading --
+
+    def _read_all(self) -> tuple[dict[int, dict[Path, tuple[int, ...]]], dict[Path, str]]:
+        """Return, per number of channels, the pictures' shapes, and of each what kind it is.
+
+        Pictures that cannot be read are refused by name. Raises UnpairedError if none is left.
+        """
+        self.clock.phase("reading")
+        groups: dict[int, dict[Path, tuple[int, ...]]] = {}
+        kinds = {}
+        for path in self.outputs.targets:
+            self.clock.tick()
+            try:
+                picture = read_picture(path)
+            except UnpairedError as error:
+                self._refuse(path, str(error))
+                continue
+            groups.setdefault(picture.pixels.shape[-1], {})[path] = picture.pixels.shape
+            kinds[path] = _kind(picture)
+        if not groups:
+            raise UnpairedError(list_some(self.report.refused.values()))
+        return groups, kinds
+
+    def _refuse(self, path: Path, why: str) -> None:
+        self.report.refused[path] = why
+        print(f"refused: {why}", file=sys.stderr, flush=True)
+
+    # -- learning --
+
+    def _denoiser(
+        self,
+        channels: int,
+        shapes: dict[Path, tuple[int, ...]],
+        settings,
+        seconds: float,
+    ) -> Denoiser:
+        import time
+
+        from unpaired.denoising import Work, learn, load_denoiser
+        from unpaired.training import Interrupted
+
+        model = self.options.model or self._learned_before(channels)
+        if model is not None:
+            denoiser = load_denoiser(model, settings)
+            _refuse_other_channels(model, denoiser, channels, next(iter(shapes)))
+            return denoiser
+        work = Work(
+            end=time.monotonic() + seconds,
+            tell=self.clock.phase,
+            tick=self.clock.tick,
+            checkpoint=self.unfinished / str(channels),
+            stamp=self._stamp(),
+        )
+        try:
+            denoiser = learn(_pages(shapes, _conditioned), settings, work)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        if denoiser.method not in PER_IMAGE:
+            path = _beside(self.outputs, model_name(denoiser.method, channels))
+            denoiser.save(path)
+            self._remember(channels, path)
+            self.notes.append(f"The model is saved as {path}; --model {path} uses it again.")
+        return denoiser
+
+    # -- what outlives a stop --
+
+    def _stamp(self) -> str:
+        """Return what a stopped run belongs to: its pictures and how they are learned from."""
+        files = [
+            (str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in self.outputs.targets
+        ]
+        options = asdict(replace(self.options, overwrite=False, resume=False, model=None))
+        return sha256(json.dumps([files, options], default=str).encode()).hexdigest()
+
+    def _start_state(self) -> None:
+        state = self._state()
+        if self.options.resume and state.get("stamp") != self._stamp():
+            raise UnpairedError(
+                f"what was stopped in {self.outputs.folder} had other pictures or options: give "
+                "the same ones, or --overwrite to start afresh"
+            )
+        if not self.options.resume:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
+            self.outputs.mark("denoise")
+            self._write_state({"stamp": self._stamp(), "models": {}})
+
+    def _state(self) -> dict:
+        try:
+            return json.loads((self.unfinished / STATE_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def _write_state(self, state: dict) -> None:
+        with atomic_path(self.unfinished / STATE_NAME) as aside:
+            aside.write_text(json.dumps(state), encoding="utf-8")
+
+    def _remember(self, channels: int, model: Path) -> None:
+        state = self._state()
+        state["models"][str(channels)] = str(model)
+        self._write_state(state)
+
+    def _learned_before(self, channels: int) -> Path | None:
+        model = self._state().get("models", {}).get(str(channels))
+        return Path(model) if self.options.resume and model and Path(model).is_file() else None
+
+    # -- restoring --
+
+    def _restore_all(self, shapes: dict[Path, tuple[int, ...]], denoiser: Denoiser) -> None:
+        shown = {path for number, path in enumerate(shapes) if number in _evenly(len(shapes))}
+        for number, path in enumerate(shapes, start=1):
+            self.clock.phase("restoring", f"{number} of {len(shapes)} pictures")
+            target = self.outputs.targets[path]
+            if self.options.resume and any(
+                target.with_suffix(suffix).is_file() for suffix in (target.suffix, ".tif")
+            ):
+                self.report.written.append(target)
+                continue
+            try:
+                self._restore(path, target, denoiser, path in shown)
+            except UnpairedError as error:
+                self._refuse(path, str(error))
+
+    def _restore(self, path: Path, target: Path, denoiser: Denoiser, is_shown: bool) -> None:
+        picture = read_picture(path)
+        prepare = _conditioned if denoiser.is_conditioned else _nominal
+        pages, restored = [], []
+        for number in range(len(picture.pixels)):
+            pages.append(prepare(picture, number))
+            try:
+                restored.append(denoiser.restore(pages[-1]))
+            except UnpairedError as error:
+                raise UnpairedError(
+                    f"{path}: {denoiser.method} failed on it ({error}); try another --method"
+                ) from None
+            self.clock.tick()
+        result = replace(picture, pixels=np.stack(restored))
+        if _needs_floats(picture, pages):
+            result = result.in_float()
+            self.notes.append(
+                f"{path.name}: written as 32-bit floats, since it uses too few steps of its "
+                f"{8 * picture.dtype.itemsize} bits to hold the result"
+            )
+        written = written_path(result, target)
+        if written != target and written.exists() and not self.options.overwrite:
+            raise UnpairedError(f"{written}: there already; add --overwrite")
+        self.notes += [f"{path.name}: {note}" for note in write_picture(result, written)]
+        self.report.written.append(written)
+        self.changes.append(_change(pages[0], restored[0]))
+        if is_shown:
+            self._show(path, picture.pixels[0], restored[0])
+
+    def _show(self, path: Path, noisy: np.ndarray, restored: np.ndarray) -> None:
+        from unpaired.pages import Place
+
+        if len(self.places) < PLACES:
+            self.places.append(Place(path.name, "", noisy, restored))
+
+    # -- telling --
+
+    def _tell(self, denoiser: Denoiser, kinds: dict[Path, str]) -> None:
+        lines = _result_lines(denoiser, Counter(kinds.values()))
+        noise = denoiser.estimate.noise
+        if noise and self.changes and np.median(self.changes) > CHANGE_MAX * noise.noise_std:
+            lines.append(
+                f"Warning: the pictures changed by {np.median(self.changes):.3f} of their range, "
+                f"but their noise was measured as {noise.noise_std:.3f}: look closely, and try "
+                "another --method if they are bad."
+            )
+        self.changes = []
+        self.report.lines += lines
+
+    def _finish(self) -> None:
+        from unpaired.pages import write_before_after
+
+        self.report.lines += _merged(self.notes)
+        page = _beside(self.outputs, PAGE_NAME)
+        if self.places:
+            self.clock.phase("writing the page")
+            lines = [*self.report.lines, self.report.count(self.outputs.folder)]
+            write_before_after(
+                page,
+                title="Before and after",
+                lines=lines,
+                command=self.command,
+                places=self.places,
+            )
+            self.report.lines.append(f"Look at {page}")
+        if self.clock.left < -1:
+            self.report.lines.append(
+                f"It took {clock_text(self.clock.spent)} min, longer than the "
+                f"{self.options.minutes:g} given."
+            )
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+
+
+def _pages(shapes: dict[Path, tuple[int, ...]], conditioned) -> _PicturePages:
+    places = [(path, page) for path, shape in shapes.items() for page in range(shape[0])]
+    names = [f"{path}:{page}" for path, page in places]
+    sizes = [shapes[path][1:] for path, _ in places]
+    return _PicturePages(names, sizes, places, conditioned)
+
+
+def _evenly(count: int) -> range:
+    return range(0, count, max(1, -(-count // PLACES)))
+
+
+def _refuse_other_channels(model: Path, denoiser: Denoiser, channels: int, picture: Path) -> None:
+    if denoiser.channels != channels:
+        raise UnpairedError(
+            f"{model}: a model for {denoiser.channels} channel(s), but {picture} has {channels}; "
+            "train one on such pictures by leaving --model out"
+        )
+
+
+def _kind(picture: Picture) -> str:
+    bits = 8 * picture.dtype.itemsize
+    number = "floating-point" if picture.dtype.kind == "f" else f"{bits}-bit"
+    return f"{number} {'gray' if picture.is_gray else 'color'} {picture.format}"
+
+
+def _needs_floats(picture: Picture, pages: Sequence[Conditioned]) -> bool:
+    """Say whether integers are too coarse: a gray picture of few levels, not made for the eye."""
+    if picture.dtype.kind != "u" or not picture.is_gray or picture.format not in ("TIFF", "PNG"):
+        return False
+    largest = np.iinfo(picture.dtype).max
+    return any(page.scales[0].extent * largest < STEPS_MIN for page in pages)
+
+
+def _change(page: Conditioned, restored: np.ndarray) -> float:
+    """Return how much a page changed, as standard deviation in units of the range it uses."""
+    extents = np.array([scale.extent for scale in page.scales])
+    return float(np.std((restored - page.page) / extents))
+
+
+def _result_lines(denoiser: Denoiser, kinds: Counter) -> list[str]:
+    counted = ", ".join(
+        f"{count} {kind} picture{'s'[: count > 1]}" for kind, count in kinds.items()
+    )
+    estimate = denoiser.estimate
+    lines = [f"{counted}. {_noise_text(estimate, denoiser.stride)}"]
+    lines.append(f"Restored by {denoiser.method}: {estimate.reason}.")
+    if np.isfinite(estimate.before_db):
+        after = f"{estimate.after_db:.1f}" if np.isfinite(estimate.after_db) else "too high to say"
+        lines.append(
+            f"Estimated PSNR, without clean pictures: {estimate.before_db:.1f} dB before, "
+            f"{after} dB after."
+        )
+    return lines
+
+
+def _noise_text(estimate: Estimate, stride: int) -> str:
+    noise = estimate.noise
+    if noise is None:
+        return "How strong the noise is cannot be told: no part is flat enough."
+    text = f"Noise: {100 * noise.noise_std:.1f} % of the range that they use; "
+    if not noise.is_correlated:
+        return f"{text}neighboring pixels do not share it."
+    text += f"neighboring pixels share it (correlation {noise.strongest:+.2f})"
+    if stride > 1:
+        return f"{text}, so pixels {stride} apart were restored together (--stride {stride})."
+    return f"{text}, so part of it stays, and the estimate is too kind."
+
+
+def _merged(notes: Sequence[str]) -> list[str]:
+    """Say once, with a count, what was noted about several pictures."""
+    by_text: dict[str, list[str]] = {}
+    for note in notes:
+        name, _, text = note.partition(": ")
+        by_text.setdefault(text, []).append(name)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
+        for text, names in by_text.items()
     ]
-    return picture.with_normalized(np.stack(pages))

@@ -12,6 +12,10 @@ class UnpairedError(Exception):
     """Something the user can mend: the message names what is wrong and the remedy, in one line."""
 
 
+class Stopped(UnpairedError):
+    """The user stopped it; the message says what is done and how to go on."""
+
+
 def suggest(word: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest valid word, else the list of valid words."""
     valid = sorted(valid)
@@ -33,6 +37,7 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
 
 
 def exit_with(error: Exception | str) -> NoReturn:
-    """Print one line to standard error and leave with exit code 1."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(1)
+    """Print one line to standard error and leave with exit code 1, or 130 if the user stopped it."""
+    stopped = isinstance(error, Stopped)
+    print(f"{'' if stopped else 'error: '}{error}", file=sys.stderr, flush=True)
+    raise SystemExit(130 if stopped else 1)
