@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unpaired import __version__
 from unpaired.datasets import get_dataset, how_to_get
 from unpaired.errors import UnpairedError
-from unpaired.files import atomic_path
 from unpaired.plan import TablePlan
 from unpaired.reporting import curves, numbers, pictures, provenance
 from unpaired.settings import Settings
 from unpaired.tables import deviations, read_lines, row_notes
+from unpaired.templating import write_html
 
 
 def write_report(
@@ -31,31 +29,20 @@ def write_report(
     refusals: why the other tables have no plan. Raises UnpairedError for missing results.
     """
     side_px = pictures.choose_side_px(plans.values())
-    template = _environment().get_template("report.html.j2")
-    page = template.render(
+    write_html(
+        path,
+        "report.html.j2",
         version=__version__,
         tables=[_table(plan, root, side_px) for plan in plans.values()],
         refusals={number: str(error) for number, error in refusals.items()},
         sizes=numbers.sizes_explained(plans.values()),
         settings=_settings_shown(settings),
     )
-    with atomic_path(path) as aside:
-        aside.write_text(page, encoding="utf-8")
 
 
 def _settings_shown(settings: Settings) -> str:
     """Return the settings that results depend on: where a run works is not among them."""
     return json.dumps(settings.model_dump(exclude={"device", "work_root"}), indent=2)
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("unpaired"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _table(plan: TablePlan, root: Path, side_px: int) -> dict[str, Any]:

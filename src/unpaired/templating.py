@@ -1,0 +1,30 @@
+"""Pages of HTML from the templates in `templates/`; everything that is put in is escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from unpaired.files import atomic_path
+
+
+def write_html(path: Path, template: str, **values: Any) -> None:
+    """Fill a template and write the page, aside and renamed."""
+    page = _environment().get_template(template).render(**values)
+    # File names that are not UTF-8 hold lone surrogates, which no page can.
+    shown = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    with atomic_path(path) as aside:
+        aside.write_text(shown, encoding="utf-8")
+
+
+def _environment() -> Environment:
+    """Return Jinja as all pages use it: names must be known, text is escaped."""
+    return Environment(
+        loader=PackageLoader("unpaired"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
