@@ -90,17 +90,23 @@ class ChannelScale:
     def forward(self, values: np.ndarray) -> np.ndarray:
         """Return conditioned values, float32, nearly all of them in [0, 1]."""
         stable = self.stabilized((values - self.offset) / self.extent)
-        units = np.clip((stable - self.low) / self.width, -self.limit, self.limit)
-        return _compressed(units).astype(np.float32)
+        units = (stable - self.low) / self.width
+        if math.isfinite(self.limit):
+            units = _compressed(np.clip(units, -self.limit, self.limit))
+        return units.astype(np.float32)
 
     def back(self, conditioned: np.ndarray) -> np.ndarray:
         """Undo `forward` for values that are means, as a denoiser gives them; float64."""
-        units = _expanded(conditioned.astype(np.float64))
+        units = conditioned.astype(np.float64)
+        if math.isfinite(self.limit):
+            units = np.clip(_expanded(units), -self.limit, self.limit)
         stable = units * self.width + self.low
         return self._unstabilized(stable) * self.extent + self.offset
 
     def kept_aside(self, values: np.ndarray) -> np.ndarray:
         """Return what `forward` cuts off of values beyond the limit; 0 nearly everywhere."""
+        if not math.isfinite(self.limit):
+            return np.zeros(values.shape)
         lowest, highest = (
             self._plainly_back(sign * self.limit * self.width + self.low) for sign in (-1.0, 1.0)
         )

@@ -1,4 +1,4 @@
-"""For a person with noisy pictures alone: learn from them, restore them, and show the result."""
+"""For a person with noisy pictures alone: learn from them, restore them, and show the result.
 
 Heavy libraries are imported only after everything that can be checked without them.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from unpaired.deadlines import Deadline, clock_text
 from unpaired.errors import Stopped, UnpairedError, list_some
 from unpaired.files import atomic_path
-from unpaired.images import Picture, read_picture, survey, write_picture, written_path
+from unpaired.images import Picture, read_picture, write_picture, written_path
 from unpaired.methods import PER_IMAGE
 from unpaired.outputs import Outputs, plan_outputs
 
@@ -94,7 +94,8 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
     _check_other_files(outputs, options)
     with Deadline(options.minutes, "denoise") as clock:
         run = _Run(outputs, options, clock, command)
-        run.report.skipped = dict(survey(inputs).skipped)
+        for line in outputs.left_out:
+            print(line, flush=True)
         try:
             return run.everything()
         except KeyboardInterrupt:
@@ -178,7 +179,7 @@ class _Run:
         self.unfinished = _beside(outputs, UNFINISHED)
         self.places: list[Place] = []
         self.changes: list[float] = []
-        self.notes: list[str] = []
+        self.notes: dict[str, list[str]] = {}  # what is to be said, by text, and of which pictures
 
     def everything(self) -> Report:
         from unpaired.denoising import Settings
@@ -272,7 +273,7 @@ class _Run:
             path = _beside(self.outputs, model_name(denoiser.method, channels))
             denoiser.save(path)
             self._remember(channels, path)
-            self.notes.append(f"The model is saved as {path}; --model {path} uses it again.")
+            self.report.lines.append(f"The model is saved; --model {path} uses it again.")
         return denoiser
 
     # -- what outlives a stop --
@@ -349,18 +350,23 @@ class _Run:
         result = replace(picture, pixels=np.stack(restored))
         if _needs_floats(picture, pages):
             result = result.in_float()
-            self.notes.append(
-                f"{path.name}: written as 32-bit floats, since it uses too few steps of its "
-                f"{8 * picture.dtype.itemsize} bits to hold the result"
+            self._note(
+                path,
+                f"written as 32-bit floats: too few steps of the {8 * picture.dtype.itemsize} bits "
+                "are used to hold the result",
             )
         written = written_path(result, target)
         if written != target and written.exists() and not self.options.overwrite:
             raise UnpairedError(f"{written}: there already; add --overwrite")
-        self.notes += [f"{path.name}: {note}" for note in write_picture(result, written)]
+        for note in write_picture(result, written):
+            self._note(path, note)
         self.report.written.append(written)
         self.changes.append(_change(pages[0], restored[0]))
         if is_shown:
             self._show(path, picture.pixels[0], restored[0])
+
+    def _note(self, path: Path, text: str) -> None:
+        self.notes.setdefault(text, []).append(path.name)
 
     def _show(self, path: Path, noisy: np.ndarray, restored: np.ndarray) -> None:
         from unpaired.pages import Place
@@ -385,7 +391,7 @@ class _Run:
     def _finish(self) -> None:
         from unpaired.pages import write_before_after
 
-        self.report.lines += _merged(self.notes)
+        self.report.lines += _note_lines(self.notes)
         page = _beside(self.outputs, PAGE_NAME)
         if self.places:
             self.clock.phase("writing the page")
@@ -474,13 +480,8 @@ def _noise_text(estimate: Estimate, stride: int) -> str:
     return f"{text}, so part of it stays, and the estimate is too kind."
 
 
-def _merged(notes: Sequence[str]) -> list[str]:
-    """Say once, with a count, what was noted about several pictures."""
-    by_text: dict[str, list[str]] = {}
-    for note in notes:
-        name, _, text = note.partition(": ")
-        by_text.setdefault(text, []).append(name)
+def _note_lines(notes: dict[str, list[str]]) -> list[str]:
     return [
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
-        for text, names in by_text.items()
+        for text, names in notes.items()
     ]

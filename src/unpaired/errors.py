@@ -37,7 +37,7 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
 
 
 def exit_with(error: Exception | str) -> NoReturn:
-    """Print one line to standard error and leave with exit code 1, or 130 if the user stopped it."""
+    """Print one line to standard error and leave with exit code 1; 130 if the user stopped it."""
     stopped = isinstance(error, Stopped)
     print(f"{'' if stopped else 'error: '}{error}", file=sys.stderr, flush=True)
     raise SystemExit(130 if stopped else 1)

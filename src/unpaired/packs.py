@@ -132,13 +132,17 @@ def write_pack(
     colour_space: str,
     settings: dict[str, Any],
     total: int | None = None,
+    is_told: bool = True,
 ) -> int:
     """Stream records into a pack at ``path`` and return their number; memory holds one record.
 
-    value_range: nominal range of the stored values. Written aside and renamed: a failure leaves any
-    previous file intact. Raises UnpairedError if there are no records or the disk is full.
+    value_range: nominal range of the stored values. is_told: whether progress is shown. Written
+    aside and renamed: a failure leaves any previous file intact. Raises UnpairedError if there are
+    no records or the disk is full.
     """
     about = {"value_range": value_range, "colour_space": colour_space, "settings": settings}
+    if not is_told:
+        return _write(path, records, lambda: None, source=source, **about)
     with Progress(f"pack {source}", total) as progress:
         return _write(path, records, progress.advance, source=source, **about)
 
