@@ -36,6 +36,18 @@ from PIL import Image
 from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path, reading
 from unpaired.randomness import numpy_generator
+from unpaired.tiff_tags import (
+    DESCRIPTION,
+    IMAGEJ,
+    LINKS,
+    PROFILE,
+    XMP,
+    Layout,
+    Tag,
+    for_writer,
+    page_tags,
+    write_links,
+)
 
 # Checked before decoding, over all pages. Pillow has its own, smaller cap for JPEG and WebP.
 MAX_PIXELS = 500_000_000
@@ -180,16 +192,17 @@ def in_rgb(picture: Picture) -> Picture:
     """
     if not picture.is_gray:
         return picture
-    pixels, carried = picture.pixels, picture.carried
+    pixels, carried, notes = picture.pixels, picture.carried, picture.notes
     if picture.format == "PNG":
         carried = b"".join(chunk for chunk in _split_chunks(carried) if chunk[4:8] != b"iCCP")
     elif picture.format == "TIFF":
         if carried.options["photometric"] == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = 1 - pixels
-        carried = carried.of_rgb()
+        carried = picture.carried.of_rgb()
+        notes += carried.notes if picture.carried.around else ()
     else:
         carried = {key: value for key, value in carried.items() if key != "icc_profile"}
-    return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried)
+    return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried, notes=notes)
 
 
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
@@ -508,16 +521,8 @@ def _to_pillow(samples: np.ndarray) -> Image.Image:
 
 # ---- TIFF ---------------------------------------------------------------------------------------
 
-# Tags copied byte by byte: document, camera, orientation, description (ImageJ and OME keep their
-# axes there), software, dates, author, XMP, geography (GeoTIFF, GDAL), colour profile, ImageJ and
-# Micro-Manager. None of them holds a file offset or describes how the samples are stored.
-_TIFF_CARRIED = (
-    269, 270, 271, 272, 274, 285, 305, 306, 315, 700, 33432, 33550, 33922, 34264, 34675, 34735,
-    34736, 34737, 42112, 42113, 50838, 50839, 51123,
-)  # fmt: skip
-_DESCRIPTION = 270
-_IMAGEJ = (50838, 50839)
-_GRAY_ONLY = (_DESCRIPTION, 34675, *_IMAGEJ)  # the second is the colour profile
+_GRAY_ONLY = (DESCRIPTION, PROFILE, *IMAGEJ)
+_METAMORPH = range(33628, 33632)
 _TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
@@ -532,19 +537,45 @@ _CLASSIC_TIFF_BYTES = 2**32 - 2**25  # leaves room for headers
 _ALPHA_KINDS = (1, 2)  # values of ExtraSamples: associated and unassociated alpha
 
 
+class _Around(NamedTuple):
+    """All of a file but its pixels, where makers' tags point into the file.
+
+    pieces: offsets with the bytes there. segments: offsets and lengths of the pixels, in order.
+    """
+
+    pieces: list[tuple[int, bytes]]
+    segments: list[tuple[int, int]]
+    is_planar: bool
+
+
 class _TiffLayout(NamedTuple):
-    """options: of every page, for the writer. tags: of each page, to be copied."""
+    """options: of every page, for the writer. tags: of each page, to be copied.
+
+    around: what to write the same pixels into instead; None for most files.
+    left_out: codes of tags that are lost once ``around`` is.
+    """
 
     options: dict[str, Any]
     byteorder: str
     is_bigtiff: bool
-    tags: list[list[tuple]]
+    tags: list[list[Tag]]
+    around: _Around | None
+    left_out: set[int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.around is not None or not self.left_out:
+            return ()
+        if self.left_out & set(_METAMORPH):
+            return ("the description of the series by MetaMorph is left out",)
+        codes = ", ".join(map(str, sorted(self.left_out)))
+        return (f"TIFF tags that only the original file can hold are left out: {codes}",)
 
     def of_rgb(self) -> _TiffLayout:
         """Return the same for RGB samples in place of gray ones."""
         options = {"photometric": tifffile.PHOTOMETRIC.RGB, "planarconfig": "contig"}
-        tags = [[tag for tag in page if tag[0] not in _GRAY_ONLY] for page in self.tags]
-        return self._replace(options=self.options | options, tags=tags)
+        tags = [[tag for tag in page if tag.code not in _GRAY_ONLY] for page in self.tags]
+        return self._replace(options=self.options | options, tags=tags, around=None)
 
     def of_float(self, is_gray: bool) -> _TiffLayout:
         """Return the same for 32-bit floats in place of integers."""
@@ -554,49 +585,54 @@ class _TiffLayout(NamedTuple):
         tags = [[_retyped(tag) for tag in page] for page in self.tags]
         if not is_gray:  # ImageJ knows no colours of floats.
             tags = [[tag for tag in page if not _is_imagej(tag)] for page in tags]
-        return self._replace(options=options, tags=tags)
+        return self._replace(options=options, tags=tags, around=None)
 
 
-def _is_imagej(tag: tuple) -> bool:
-    return tag[0] in _IMAGEJ or (tag[0] == _DESCRIPTION and tag[3].startswith(b"ImageJ="))
+def _is_imagej(tag: Tag) -> bool:
+    return tag.code in IMAGEJ or (tag.code == DESCRIPTION and tag.value.startswith(b"ImageJ="))
 
 
-def _retyped(tag: tuple) -> tuple:
+def _retyped(tag: Tag) -> Tag:
     """Return a tag with floats in place of integers, where it is an OME description."""
-    code, kind, _, value, once = tag
-    if code != _DESCRIPTION or b"<OME" not in value:
+    if tag.code != DESCRIPTION or b"<OME" not in tag.value:
         return tag
-    value = re.sub(rb'(<(?:\w+:)?Pixels\b[^>]*\bType=")\w+"', rb'\1float"', value)
+    value = re.sub(rb'(<(?:\w+:)?Pixels\b[^>]*\bType=")\w+"', rb'\1float"', tag.value)
     value = re.sub(rb'\s+SignificantBits="\d+"', b"", value)
-    return code, kind, len(value), value, once
+    return tag._replace(count=len(value), value=value)
 
 
 def _read_tiff(path: Path) -> _Decoded:
-    _check_page_chain(path)
+    chain = _page_chain(path)
     with tifffile.TiffFile(path) as tiff:
-        pages = [page for page in tiff.pages if not page.is_reduced and not page.is_mask]
-        pages = pages or list(tiff.pages)
+        every = list(tiff.pages)
+        pages = [page for page in every if not page.is_reduced and not page.is_mask] or every
         _refuse_tiff_kind(path, pages)
-        first, count = pages[0], _page_count(tiff, pages)
+        _refuse_pictures_elsewhere(path, pages)
+        series = _series_of_one_header(path, tiff, pages, chain)
+        first = pages[0]
+        count = sum(_planes(page, series) for page in pages)
         _refuse_size(path, first.imagewidth, first.imagelength, count)
-        _check_segments(pages, tiff.filehandle.size)
-        samples = _stack(_tiff_arrays(tiff, pages, count), count)
-        layout = _tiff_layout(tiff, pages, count)
-    return _Decoded(samples, _has_alpha(first), layout)
+        _check_segments(pages, series, tiff.filehandle.size)
+        samples = _stack(_tiff_arrays(pages, series), count)
+        layout = _tiff_layout(tiff, pages, series, chain)
+        notes = (*layout.notes, *_tiff_notes(every, pages, series, tiff.filehandle.size))
+    return _Decoded(samples, _has_alpha(first), layout, notes)
 
 
-def _check_page_chain(path: Path) -> None:
-    """Raise ValueError if the chain of pages leads out of the file or back.
+def _page_chain(path: Path) -> list[dict[int, int]]:
+    """Return, for every page, the codes of its tags and how many values each has.
 
-    The reader would only see fewer pages.
+    Raises ValueError if the chain of pages leads out of the file or back: the reader would only
+    see fewer pages. It also passes over damaged tags, which may tell of more planes.
     """
-    size = path.stat().st_size
+    size, pages = path.stat().st_size, []
     with open(path, "rb") as file:
         order = "<" if file.read(2) == b"II" else ">"
         (version,) = struct.unpack(f"{order}H", file.read(2))
-        count_format, entry_bytes, offset_format = (
-            ("Q", 20, "Q") if version == 43 else ("H", 12, "I")
+        count_format, entry_format, offset_format = (
+            ("Q", "HHQQ", "Q") if version == 43 else ("H", "HHII", "I")
         )
+        entry_bytes = struct.calcsize(order + entry_format)
         file.seek(8 if version == 43 else 4)
         seen: set[int] = set()
         while offset := _unpack_next(file, order + offset_format):
@@ -604,8 +640,13 @@ def _check_page_chain(path: Path) -> None:
                 raise ValueError(f"page {len(seen) + 1} is missing")
             seen.add(offset)
             file.seek(offset)
-            entries = _unpack_next(file, order + count_format)
-            file.seek(entries * entry_bytes, os.SEEK_CUR)
+            length = entry_bytes * _unpack_next(file, order + count_format)
+            entries = file.read(min(length, size))
+            if len(entries) < length:
+                raise ValueError(f"page {len(seen)} is cut short")
+            tags = struct.iter_unpack(order + entry_format, entries)
+            pages.append({code: count for code, _, count, _ in tags})
+    return pages
 
 
 def _unpack_next(file: io.BufferedReader, number_format: str) -> int:
@@ -663,31 +704,108 @@ def _has_alpha(page: tifffile.TiffPage) -> bool:
     return len(page.extrasamples) == 1 and page.extrasamples[0] in _ALPHA_KINDS
 
 
-def _page_count(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> int:
-    """Return the number of pages, of which a stack with one header shows only the first."""
-    if len(pages) == 1 and (tiff.is_imagej or tiff.is_shaped):
-        return tiff.series[0].size // pages[0].size
-    return len(pages)
+def _refuse_pictures_elsewhere(path: Path, pages: list[tifffile.TiffPage]) -> None:
+    """Refuse files whose picture proper is not in the chain of pages, as in camera raw."""
+    for page in pages:
+        for inner in page.pages or ():
+            is_larger = inner.imagewidth * inner.imagelength > page.imagewidth * page.imagelength
+            if is_larger or (page.is_reduced and not inner.is_reduced):
+                remedy = "develop it, or save it as an ordinary TIFF"
+                raise _bad(path, "the picture stands behind a preview, as in camera raw", remedy)
 
 
-def _check_segments(pages: list[tifffile.TiffPage], size: int) -> None:
+def _series_of_one_header(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    chain: list[dict[int, int]],
+) -> dict[int, tifffile.TiffPageSeries]:
+    """Return the series of which a page is the only header, by the number of that page.
+
+    The planes follow each other in the file: ImageJ's large stacks, MetaMorph's series and
+    tifffile's shorter ones. Raises UnpairedError if they cannot be read.
+    """
+    # Numbers of planes that the file claims: the reader gives way where it does not find them.
+    claimed = [chain[pages[0].index].get(code, 1) for code in _METAMORPH[1:]]
+    if tiff.is_imagej:
+        claimed.append(int((tiff.imagej_metadata or {}).get("images", 1)))
+    found = {}
+    if tiff.is_imagej or tiff.is_shaped or tiff.is_stk:
+        numbers = {page.index for page in pages}
+        with np.errstate(all="ignore"):  # about distances between planes that nobody measured
+            all_series = tiff.series
+        for series in all_series:
+            header = series.keyframe
+            if header.index in numbers and series.size > header.size * len(series.pages):
+                found[header.index] = series
+    planes = sum(_planes(page, found) for page in pages)
+    if max(claimed, default=1) > planes:
+        raise ValueError(f"{max(claimed)} pages announced, {planes} there")
+    if any(series.dataoffset is None for series in found.values()):
+        raise _bad(path, f"{planes} planes compressed under one header", "save it as a TIFF stack")
+    return found
+
+
+def _planes(page: tifffile.TiffPage, series: dict[int, tifffile.TiffPageSeries]) -> int:
+    """Return the number of planes of a page: 1, unless it is the header of a series."""
+    return series[page.index].size // page.size if page.index in series else 1
+
+
+def _check_segments(
+    pages: list[tifffile.TiffPage], series: dict[int, tifffile.TiffPageSeries], size: int
+) -> None:
     """Raise ValueError if samples lie beyond the end: some decoders would make them up."""
     for number, page in enumerate(pages, 1):
-        ends = (a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True))
+        ends = [a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if page.index in series:
+            ends.append(series[page.index].dataoffset + _planes(page, series) * page.nbytes)
         if max(ends, default=0) > size:
             raise ValueError(f"page {number} is cut short")
 
 
+def _tiff_notes(
+    every: list[tifffile.TiffPage],
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+    size: int,
+) -> Iterator[str]:
+    """Yield what else the file holds than the pages that are read, previews left aside."""
+    if any(page.is_mask for page in every if page not in pages):
+        yield "its transparency mask is left out"
+    last = pages[-1]
+    if last.is_final:
+        # Planes that only a maker's own tags tell of follow the pixels of the last page.
+        end = last.dataoffsets[0] + last.nbytes * _planes(last, series)
+        unknown = min(start for start in (*_starts(every), size) if start >= end) - end
+        if unknown >= last.nbytes:
+            yield (
+                f"{unknown} bytes behind its pixels belong to no page that its header tells of; "
+                "if they are more pictures, save them as an ordinary TIFF stack"
+            )
+
+
+def _starts(pages: Iterable[tifffile.TiffPage]) -> Iterator[int]:
+    """Yield where the parts of a file start that pages tell of."""
+    for page in pages:
+        yield page.offset
+        yield from page.dataoffsets
+        for tag in page.tags:
+            yield tag.valueoffset
+            if tag.code in LINKS and isinstance(tag.value, int):
+                yield tag.value
+        yield from _starts(page.pages or ())
+
+
 def _tiff_arrays(
-    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+    pages: list[tifffile.TiffPage], series: dict[int, tifffile.TiffPageSeries]
 ) -> Iterator[np.ndarray]:
-    """Yield H x W x S per page."""
-    if count > len(pages):
-        for array in tiff.series[0].asarray().reshape(count, *pages[0].shape):
-            yield _channels_last(array, pages[0])
-    else:
-        for page in pages:
-            yield _channels_last(page.asarray(), page)
+    """Yield H x W x S per plane."""
+    for page in pages:
+        if page.index in series:
+            planes = series[page.index].asarray().reshape(-1, *page.shape)
+        else:
+            planes = [page.asarray()]
+        yield from (_channels_last(plane, page) for plane in planes)
 
 
 def _channels_last(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
@@ -709,7 +827,10 @@ def _stack(arrays: Iterable[np.ndarray], count: int) -> np.ndarray:
 
 
 def _tiff_layout(
-    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+    chain: list[dict[int, int]],
 ) -> _TiffLayout:
     first = pages[0]
     turned_rgb = _is_palette(first) or first.photometric == tifffile.PHOTOMETRIC.YCBCR
@@ -726,10 +847,36 @@ def _tiff_layout(
     if first.axes != "YX" or turned_rgb:
         options["planarconfig"] = "separate" if first.axes == "SYX" else "contig"
     # A description that counts the dimensions is wrong once these change.
-    is_stale = _is_palette(first) or (count > len(pages) and not tiff.is_imagej)
-    carried = [code for code in _TIFF_CARRIED if not (is_stale and code == _DESCRIPTION)]
-    tags = [_raw_tags(page, carried) for page in pages] + [[]] * (count - len(pages))
-    return _TiffLayout(options, tiff.byteorder, tiff.is_bigtiff, tags)
+    is_stale = _is_palette(first) or (series and tiff.is_shaped)
+    tags, left_out = [], set()
+    for page in pages:
+        copied, others = page_tags(page, chain[page.index])
+        left_out |= others
+        tags.append([tag for tag in copied if not (is_stale and tag.code == DESCRIPTION)])
+        tags += [[]] * (_planes(page, series) - 1)
+    around = None
+    if tiff.is_stk or tiff.is_lsm or tiff.is_fluoview:
+        around = _around(tiff, pages, series)
+    return _TiffLayout(options, tiff.byteorder, tiff.is_bigtiff, tags, around, left_out)
+
+
+def _around(
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+) -> _Around | None:
+    """Return all but the pixels of a file that has them uncompressed; None for others."""
+    if not all(page.is_final for page in pages):
+        return None
+    segments = [(page.dataoffsets[0], page.nbytes * _planes(page, series)) for page in pages]
+    file, pieces, start = tiff.filehandle, [], 0
+    for offset, length in [*sorted(segments), (file.size, 0)]:
+        if offset < start:  # Pages share their pixels.
+            return None
+        file.seek(start)
+        pieces.append((start, file.read(offset - start)))
+        start = offset + length
+    return _Around(pieces, segments, pages[0].axes == "SYX")
 
 
 def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
@@ -741,18 +888,10 @@ def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
     return {"resolution": ratios, "resolutionunit": unit if unit in (1, 2, 3) else None}
 
 
-def _raw_tags(page: tifffile.TiffPage, codes: list[int]) -> list[tuple]:
-    """Return tags as the writer takes them, values as bytes in the file's byte order."""
-    file, copies = page.parent.filehandle, []
-    for tag in page.tags:
-        if tag.code in codes:
-            file.seek(tag.valueoffset)
-            value = file.read(tag.valuebytecount)
-            copies.append((int(tag.code), int(tag.dtype), tag.count, value, False))
-    return copies
-
-
 def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> None:
+    if layout.around is not None:
+        _write_into(file, samples, layout.around, layout.byteorder)
+        return
     is_bigtiff = layout.is_bigtiff or samples.nbytes > _CLASSIC_TIFF_BYTES
     with tifffile.TiffWriter(
         file, bigtiff=is_bigtiff, byteorder=layout.byteorder, ome=False
@@ -762,8 +901,23 @@ def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> Non
                 page = np.moveaxis(page, -1, 0)
             elif page.shape[-1] == 1:
                 page = page[..., 0]
+            extra = for_writer(tags, Layout(layout.byteorder, is_bigtiff))
             # Without metadata=None and software=False the writer adds its own description.
-            writer.write(page, **layout.options, metadata=None, software=False, extratags=tags)
+            writer.write(page, **layout.options, metadata=None, software=False, extratags=extra)
+    write_links(file, layout.tags)
+
+
+def _write_into(file: BinaryIO, samples: np.ndarray, around: _Around, byteorder: str) -> None:
+    """Write a file as it was, with these samples in place of its own."""
+    for offset, piece in around.pieces:
+        file.seek(offset)
+        file.write(piece)
+    planes = np.moveaxis(samples, -1, 1) if around.is_planar else samples
+    planes = iter(planes.astype(samples.dtype.newbyteorder(byteorder), copy=False))
+    for offset, length in around.segments:
+        file.seek(offset)
+        while file.tell() < offset + length:
+            file.write(next(planes).tobytes())
 
 
 # ---- Integers written as floats -----------------------------------------------------------------
@@ -772,7 +926,8 @@ def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> Non
 def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
     """Return how to write an integer picture as a TIFF of floats, and what is lost thereby."""
     if picture.format == "TIFF":
-        return picture.carried.of_float(picture.is_gray), ()
+        layout = picture.carried.of_float(picture.is_gray)
+        return layout, layout.notes if picture.carried.around else ()
     info = _info_of(picture)
     options = {
         "photometric": "minisblack" if picture.is_gray else "rgb",
@@ -784,10 +939,10 @@ def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
     if "dpi" in info:
         options |= {"resolution": info["dpi"], "resolutionunit": "inch"}
     tags = []
-    for code, key in ((700, "xmp"), (34675, "icc_profile")):
+    for code, key in ((XMP, "xmp"), (PROFILE, "icc_profile")):
         if info.get(key):
-            tags.append((code, 7, len(info[key]), bytes(info[key]), False))
-    return _TiffLayout(options, "<", False, [tags]), ()
+            tags.append(Tag(code, 7, len(info[key]), bytes(info[key])))
+    return _TiffLayout(options, "<", False, [tags], None, set()), ()
 
 
 def _info_of(picture: Picture) -> dict[str, Any]:
