@@ -25,6 +25,7 @@ from unpaired.images import (
     read_all,
     read_picture,
     read_rgb8,
+    survey,
     write_picture,
     written_path,
 )
@@ -1117,16 +1118,11 @@ def test_one_header_cut_short_is_refused(tmp_path, options):
     assert "damaged TIFF" in refusal(tmp_path / "a.tif")
 
 
-def test_two_stacks_of_one_header_each_are_read_whole(tmp_path):
+def test_two_stacks_of_one_header_each_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif", shaped=True) as writer:
         writer.write(PLANES, truncate=True)
         writer.write(PLANES[::-1], truncate=True)
-    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
-        assert len(tiff.pages) == 2
-    result = tifffile.TiffFile(copy(tmp_path / "a.tif", tmp_path)).pages
-    assert len(result) == 10
-    stack = np.stack([page.asarray() for page in result])
-    np.testing.assert_array_equal(stack, np.concatenate([PLANES, PLANES[::-1]]))
+    assert "several stacks of one header" in refusal(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("code", [34412, 34362])
@@ -1238,3 +1234,162 @@ def test_exif_that_leads_astray_is_left_out_and_told(tmp_path):
     source.write_bytes(data[:place] + struct.pack("<I", 2**31) + data[place + 4 :])
     (note,) = write_picture(read_picture(source), tmp_path / "b.tif")
     assert note.endswith("left out: 34665")
+
+
+# ---- What JPEG, PNG and other files say beside their pixels -------------------------------------
+
+
+def jpeg_bytes(segments: bytes = b"", **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PHOTO).save(file, "JPEG", **options)
+    data = file.getvalue()
+    return data[:2] + segments + data[2:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def test_exif_of_two_segments_is_kept_as_it_is(tmp_path):
+    exif = Image.Exif()
+    exif[271], exif[37510] = "Maker", b"A" * 90_000
+    body = exif.tobytes()[6:]
+    parts = (body[:65_000], body[65_000:])
+    segments = b"".join(segment(0xE1, b"Exif\0\0" + part) for part in parts)
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segments))
+    result = copy(tmp_path / "a.jpg", tmp_path)
+    with Image.open(tmp_path / "a.jpg") as before, Image.open(result) as after:
+        assert after.info["exif"] == before.info["exif"]
+        assert after.getexif()[37510] == exif[37510]
+
+
+def test_all_that_a_jpeg_says_is_kept_as_it_is(tmp_path):
+    said = {
+        0xE1: b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>",
+        0xE2: b"ICC_PROFILE\0\1\1" + b"P" * 65_000,
+        0xED: b"Photoshop 3.0\0" + b"8BIM" * 100,
+        0xEC: b"Ducky\0\1",
+        0xFE: b"a comment",
+    }
+    segments = b"".join(segment(marker, body) for marker, body in said.items())
+    extended = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 60_000) * 2
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segments + extended, dpi=(240, 240)))
+    assert read_picture(tmp_path / "a.jpg").notes == ()
+    result = copy(tmp_path / "a.jpg", tmp_path).read_bytes()
+    assert segments + extended in result
+    assert result.count(b"JFIF\0") == 1
+    with Image.open(io.BytesIO(result)) as image:
+        assert image.info["dpi"] == (240, 240)
+        assert np.abs(np.asarray(image, int) - PHOTO).mean() < 10
+
+
+def test_other_pictures_of_a_jpeg_are_told(tmp_path):
+    others = [Image.fromarray(255 - PHOTO)]
+    Image.fromarray(PHOTO).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=others)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert write_picture(picture, tmp_path / "b.jpg") == (
+        "it holds 2 pictures; all but the first are left out",
+    )
+    assert Image.open(tmp_path / "b.jpg").format == "JPEG"
+
+
+def test_png_parts_that_may_be_copied_are_and_others_are_told(tmp_path):
+    write_png(tmp_path / "a.png", PHOTO)
+    data = (tmp_path / "a.png").read_bytes()
+    safe = png_chunk(b"oFFs", struct.pack(">iiB", 3, 4, 0)) + png_chunk(b"vpAg", b"x" * 100_000)
+    unsafe = png_chunk(b"tEXt", b"Title\0cat") + png_chunk(b"abCD", b"?")
+    (tmp_path / "a.png").write_bytes(data[:33] + safe + unsafe + data[33:])
+    (note,) = write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.png")
+    assert note == "parts of the PNG are left out: abCD"
+    result = (tmp_path / "b.png").read_bytes()
+    assert safe + png_chunk(b"tEXt", b"Title\0cat") in result
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_large_exif_and_profile_in_png_and_webp(tmp_path, kind):
+    exif = Image.Exif()
+    exif[271], exif[37510] = "Maker", b"A" * 90_000
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"lossless": True} if kind == "webp" else {}
+    Image.fromarray(PHOTO).save(
+        tmp_path / f"a.{kind}", exif=exif, icc_profile=profile + bytes(200_000), **options
+    )
+    result = copy(tmp_path / f"a.{kind}", tmp_path)
+    with Image.open(tmp_path / f"a.{kind}") as before, Image.open(result) as after:
+        assert after.getexif()[37510] == before.getexif()[37510]
+        assert after.info["icc_profile"] == before.info["icc_profile"]
+
+
+# ---- CMYK ---------------------------------------------------------------------------------------
+
+
+def test_inks_become_rgb_for_training(tmp_path):
+    inks = Image.fromarray(PHOTO).convert("CMYK")
+    inks.save(tmp_path / "plain.jpg", quality=95, subsampling=0)
+    inks.save(tmp_path / "plain.tif")
+    tifffile.imwrite(tmp_path / "other.tif", np.asarray(inks), photometric="separated")
+    for name in ("plain.jpg", "plain.tif", "other.tif"):
+        result = read_rgb8(tmp_path / name, alpha="refuse")
+        assert (result.shape, result.dtype) == (PHOTO.shape, np.uint8)
+        assert np.abs(result.astype(int) - PHOTO).mean() < 3
+        assert "colours; convert it to RGB" in refusal(tmp_path / name)
+
+
+def test_a_damaged_profile_of_inks_does_not_matter(tmp_path):
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=b"no profile")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "b.jpg", icc_profile=srgb)
+    for name in ("a.jpg", "b.jpg"):
+        result = read_rgb8(tmp_path / name, alpha="refuse")
+        assert np.abs(result.astype(int) - PHOTO).mean() < 12
+
+
+def test_damaged_inks_are_one_line(tmp_path):
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    assert "damaged JPEG" in message_of(read_rgb8, tmp_path / "a.jpg", alpha="refuse")
+
+
+# ---- Files that are passed over -----------------------------------------------------------------
+
+
+def test_files_that_are_passed_over_are_listed_with_a_remedy(tmp_path):
+    picture = touch(tmp_path / "a.png")
+    said = {
+        "b.BMP": "convert it to PNG",
+        "c.heic": "convert it to PNG",
+        "sub/d.dng": "develop it to TIFF",
+        "sub/e.czi": "export it as TIFF with Bio-Formats or Fiji",
+        "f.mp4": "save its frames as a TIFF stack",
+        "g.unheard": "an unknown format",
+        "DSC0001": "without a suffix",
+    }
+    for name in [*said, "notes.txt", ".hidden.heic", ".cache/a.nd2", "model.safetensors", "a.csv"]:
+        touch(tmp_path / name)
+    (tmp_path / "lost.heic").symlink_to(tmp_path / "nowhere")
+    pictures, skipped = survey([tmp_path])
+    assert pictures == [picture] == find_pictures([tmp_path])
+    assert list(skipped) == sorted(tmp_path / name for name in said)
+    for name, words in said.items():
+        assert words in skipped[tmp_path / name]
+    assert survey([picture]).skipped == {}
+
+
+def test_a_folder_of_other_formats_says_what_to_do(tmp_path):
+    touch(tmp_path / "a.heic")
+    message = message_of(survey, [tmp_path])
+    assert "no picture in this folder" in message
+    assert "a.heic: a format that is not read; convert it to PNG" in message
+    assert "develop it to TIFF" in message_of(find_pictures, [touch(tmp_path / "a.nef")])
+
+
+def test_a_foreign_name_is_read_written_and_refused(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_png(tmp_path / name, PHOTO)
+    assert survey([tmp_path]).pictures == [tmp_path / name]
+    write_picture(read_picture(tmp_path / name), tmp_path / "copy" / name)
+    assert os.listdir(os.fsencode(tmp_path / "copy")) == [b"caf\xe9.png"]
+    (tmp_path / name).write_bytes(b"?")
+    message = message_of(read_picture, tmp_path / name)
+    assert f"{tmp_path}/caf\\xe9.png: not a PNG" in message.encode().decode()

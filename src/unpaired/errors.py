@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable
 from typing import NoReturn
@@ -10,6 +11,14 @@ from typing import NoReturn
 
 class UnpairedError(Exception):
     """Something the user can mend: the message names what is wrong and the remedy, in one line."""
+
+
+def shown(path: str | bytes | os.PathLike) -> str:
+    """Return a path as text that can be printed and stored wherever UTF-8 can.
+
+    A file's name may be any bytes; those that are no UTF-8 appear as ``\\xe9``.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def suggest(word: str, valid: Iterable[str]) -> str:
@@ -33,6 +42,11 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
 
 
 def exit_with(error: Exception | str) -> NoReturn:
-    """Print one line to standard error and leave with exit code 1."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    """Print one line to standard error and leave with exit code 1.
+
+    What the terminal's encoding cannot show appears as escapes.
+    """
+    line, encoding = f"error: {error}", sys.stderr.encoding or "utf-8"
+    line = line.encode(encoding, "backslashreplace").decode(encoding)
+    print(line, file=sys.stderr, flush=True)
     raise SystemExit(1)

@@ -12,6 +12,8 @@ pixels (colour profile, EXIF, resolution, geographic and microscopy tags) is car
   lossless form. WebP is written lossless. TIFF keeps its compression where that is lossless, else
   it gets Deflate; tiles become strips, and previews and reduced copies inside are left out.
 * A JPEG of several pictures (MPO) keeps the first.
+
+What a file says and another cannot hold is not lost in silence: `write_picture` tells it.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from unpaired.errors import UnpairedError, list_some
+from unpaired.errors import UnpairedError, list_some, shown
 from unpaired.files import atomic_path, reading
 from unpaired.randomness import numpy_generator
 from unpaired.tiff_tags import (
@@ -195,6 +197,8 @@ def in_rgb(picture: Picture) -> Picture:
     pixels, carried, notes = picture.pixels, picture.carried, picture.notes
     if picture.format == "PNG":
         carried = b"".join(chunk for chunk in _split_chunks(carried) if chunk[4:8] != b"iCCP")
+    elif picture.format == "JPEG":
+        carried = [segment for segment in carried if not segment.belongs_to(_ICC_OWNER)]
     elif picture.format == "TIFF":
         if carried.options["photometric"] == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = 1 - pixels
@@ -208,14 +212,15 @@ def in_rgb(picture: Picture) -> Picture:
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
     """Read an ordinary picture for training: H x W x 3, uint8, values 0 to 255.
 
-    Gray is repeated to three channels and palettes are looked up. ``alpha`` says what happens to a
-    picture with transparency.
+    Gray is repeated to three channels, palettes are looked up, and the inks of print (CMYK) are
+    turned into RGB, by the file's own colour profile if it has one. ``alpha`` says what happens to
+    a picture with transparency.
 
     Raises UnpairedError as `read_picture` does, and for stacks and other depths than 8 bits.
     """
     path = Path(path)
     with _within_memory(path):
-        _, (samples, has_alpha, *_) = _decode(path)
+        _, (samples, has_alpha, *_) = _decode(path, inks=True)
     if samples.dtype != np.uint8:
         bits = 8 * samples.dtype.itemsize
         raise _bad(path, f"{bits}-bit samples where 8 are needed", "convert it to 8 bits")
@@ -243,6 +248,32 @@ def find_pictures(paths: Iterable[str | os.PathLike]) -> list[Path]:
     return list(found.values())
 
 
+class Survey(NamedTuple):
+    """What folders hold. skipped: every other file that may be a picture, with the remedy."""
+
+    pictures: list[Path]
+    skipped: dict[Path, str]
+
+
+def survey(paths: Iterable[str | os.PathLike]) -> Survey:
+    """Return the pictures as `find_pictures` does, and the files that it passes over.
+
+    ``skipped`` maps each to a few words that say what it is and what to do: ``a camera's raw file;
+    develop it to TIFF``. Hidden files, links that lead nowhere, and files that are no pictures by
+    their name (texts, tables, models ...) are not among them.
+
+    Raises UnpairedError as `find_pictures` does; so a folder needs one picture at least.
+    """
+    paths = list(paths)
+    pictures = find_pictures(paths)
+    skipped: dict[Path, str] = {}
+    for folder in map(Path, paths):
+        with reading(folder):
+            others = sorted(_walk(folder, set(), _is_passed_over)) if folder.is_dir() else []
+        skipped |= {path: _remedy(path) for path in others}
+    return Survey(pictures, skipped)
+
+
 def read_all(
     paths: Iterable[str | os.PathLike], reader: Callable[[str | os.PathLike], Item]
 ) -> list[Item]:
@@ -262,7 +293,7 @@ def read_all(
 
 
 def _bad(path: Path, what: str, remedy: str) -> UnpairedError:
-    return UnpairedError(f"{path}: {what}; {remedy}")
+    return UnpairedError(f"{shown(path)}: {what}; {remedy}")
 
 
 # ---- Folders ------------------------------------------------------------------------------------
@@ -274,19 +305,25 @@ def _pictures_at(path: str | os.PathLike) -> list[Path]:
         is_folder = path.is_dir()
     if not is_folder:
         if path.suffix.lower() not in SUFFIXES:
-            raise _bad(path, "not a picture's name", f"known suffixes: {', '.join(SUFFIXES)}")
+            known = f"known suffixes: {', '.join(SUFFIXES)}"
+            raise _bad(path, "not a picture's name", f"{known}; it is {_remedy(path)}")
         _refuse_no_file(path)
         return [path]
     with reading(path):
-        pictures = sorted(_walk(path, set()))
+        pictures = sorted(_walk(path, set(), _is_picture))
     if not pictures:
-        raise _bad(path, "no picture in this folder", f"known suffixes: {', '.join(SUFFIXES)}")
+        known = f"known suffixes: {', '.join(SUFFIXES)}"
+        with reading(path):
+            others = sorted(_walk(path, set(), _is_passed_over))
+        passed_over = [f"{shown(other.name)}: {_remedy(other)}" for other in others]
+        remedy = list_some([known, *passed_over], limit=4)
+        raise _bad(path, "no picture in this folder", remedy)
     read_all(pictures, _refuse_no_file)
     return pictures
 
 
-def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
-    """Yield the files with a picture's suffix; ``above`` stops links that lead back up."""
+def _walk(folder: Path, above: set[Path], wanted: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield the ``wanted`` files, hidden ones aside; ``above`` stops links that lead back up."""
     real = folder.resolve()
     if real in above:
         return
@@ -294,9 +331,50 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(entry, above | {real})
-        elif entry.suffix.lower() in SUFFIXES:
+            yield from _walk(entry, above | {real}, wanted)
+        elif wanted(entry):
             yield entry
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+_DEVELOP = "a camera's raw file; develop it to TIFF"
+_EXPORT = "a microscope's or scientific format; export it as TIFF with Bio-Formats or Fiji"
+_CONVERT = "a format that is not read; convert it to PNG"
+_FRAMES = "a film; save its frames as a TIFF stack"
+_REMEDIES = {
+    _DEVELOP: "3fr arw cr2 cr3 dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 "
+    "srf srw x3f",
+    _EXPORT: "avs czi dcm dm3 dm4 fits fit flex fts gel ids ics ims ipl lif liff lim lms lsm mrc "
+    "mrcs mvd2 nd nd2 nii nrrd nhdr obf oib oif oir pic scn sdt sld ser spe stk svs ndpi bif vsi "
+    "vws xrm zvi vms h5 hdf5 ome zarr",
+    _CONVERT: "avif bmp dib exr gif hdr heic heif ico j2k jfif jng jp2 jpe jpx jxl jxr pbm pcx pgm "
+    "pnm ppm psb psd qoi ras sgi svg tga xcf",
+    _FRAMES: "avi mkv mov mp4 mpeg mpg webm wmv",
+}  # fmt: skip
+_REMEDY_OF = {f".{end}": remedy for remedy, ends in _REMEDIES.items() for end in ends.split()}
+_OTHER_FILES = (
+    "txt md rst csv tsv json yaml yml toml ini cfg log xml html htm css js py ipynb sh m ijm r pdf "
+    "doc docx odt xls xlsx ods ppt pptx tex bib zip tar gz tgz bz2 xz 7z rar safetensors pt pth "
+    "ckpt onnx pkl db sqlite tmp bak part lock xmp thm pp3 dop cos"
+)
+_NO_PICTURES = {f".{end}" for end in _OTHER_FILES.split()}
+
+
+def _is_passed_over(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return not _is_picture(path) and suffix not in _NO_PICTURES and path.is_file()
+
+
+def _remedy(path: Path) -> str:
+    """Say what a file is by its name, and what to do with it."""
+    if not path.suffix:
+        return "a file without a suffix; give it that of its format if it is a picture"
+    if path.suffix.lower() in _NO_PICTURES:
+        return "a file of another kind; leave it out"
+    return _REMEDY_OF.get(path.suffix.lower(), "an unknown format; convert it to PNG or TIFF")
 
 
 def _refuse_no_file(path: Path) -> None:
@@ -382,8 +460,11 @@ class _Format(NamedTuple):
     write: Callable[[BinaryIO, np.ndarray, Any], None]
 
 
-def _decode(path: Path) -> tuple[str, _Decoded]:
-    """Return the name of the format and the decoded file; all trouble becomes one line."""
+def _decode(path: Path, *, inks: bool = False) -> tuple[str, _Decoded]:
+    """Return the name of the format and the decoded file; all trouble becomes one line.
+
+    inks: turn CMYK into RGB instead of refusing it.
+    """
     _refuse_no_file(path)
     with reading(path), open(path, "rb") as file:
         head = file.read(12)
@@ -393,6 +474,8 @@ def _decode(path: Path) -> tuple[str, _Decoded]:
     if name is None:
         raise _bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
     try:
+        if inks and name in ("JPEG", "TIFF") and (samples := _read_inks(path, name)) is not None:
+            return name, _Decoded(samples[None], False, None)
         return name, _FORMATS[name].read(path)
     except (UnpairedError, MemoryError):
         raise
@@ -422,10 +505,16 @@ def _refuse_size(path: Path, width: int, height: int, pages: int = 1) -> None:
 
 # ---- PNG ----------------------------------------------------------------------------------------
 
-# What else a PNG says about its pixels: colour space, resolution, EXIF, texts.
+# What else a PNG says about its pixels: colour space, resolution, position, calibration, EXIF,
+# texts. Besides, a small fourth letter says that a part stays true whatever becomes of the pixels.
 _PNG_CARRIED = (
-    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
-    b"zTXt", b"iTXt",
+    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"oFFs", b"sCAL",
+    b"pCAL", b"sTER", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
+)  # fmt: skip
+# The pixels themselves, and what is about their old values: nothing that anybody would miss.
+_PNG_PIXELS = (
+    b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"bKGD", b"sBIT", b"hIST", b"sPLT", b"tIME",
+    b"iDOT",
 )  # fmt: skip
 _PNG_FIRST_CHUNK_END = 33  # signature and IHDR
 
@@ -439,8 +528,14 @@ def _read_png(path: Path) -> _Decoded:
         raise _bad(path, "an animation", "save its frames as a TIFF stack")
     samples = imagecodecs.png_decode(data)
     samples = samples[..., None] if samples.ndim == 2 else samples
-    carried = b"".join(bytes(chunk) for kind, chunk in chunks if kind in _PNG_CARRIED)
-    return _Decoded(samples[None], samples.shape[-1] in (2, 4), carried)
+    others = [(kind, chunk) for kind, chunk in chunks if kind not in _PNG_PIXELS]
+    kept = [kind in _PNG_CARRIED or kind[3:].islower() for kind, _ in others]
+    carried = b"".join(
+        bytes(chunk) for (_, chunk), is_kept in zip(others, kept, strict=True) if is_kept
+    )
+    lost = {kind.decode() for (kind, _), is_kept in zip(others, kept, strict=True) if not is_kept}
+    notes = (f"parts of the PNG are left out: {', '.join(sorted(lost))}",) if lost else ()
+    return _Decoded(samples[None], samples.shape[-1] in (2, 4), carried, notes)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -476,18 +571,114 @@ def _write_png(file: BinaryIO, samples: np.ndarray, carried: bytes) -> None:
     file.write(data[:_PNG_FIRST_CHUNK_END] + carried + data[_PNG_FIRST_CHUNK_END:])
 
 
+# ---- CMYK ---------------------------------------------------------------------------------------
+
+
+def _read_inks(path: Path, format_name: str) -> np.ndarray | None:
+    """Return a CMYK JPEG or TIFF as RGB, H x W x 3 uint8; None for pictures of another kind.
+
+    Pillow knows that Adobe writes inks in JPEG the other way round.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(path, formats=(format_name,))
+        except UnidentifiedImageError:
+            return None  # a TIFF that Pillow does not know
+        with image:
+            is_stack = format_name == "TIFF" and image.n_frames > 1
+            if image.mode != "CMYK" or is_stack:
+                return None
+            _refuse_size(path, *image.size)
+            return np.asarray(_in_srgb(image))
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Turn CMYK into sRGB by the embedded profile; without a usable one, as inks on white paper."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            own, srgb = (
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+            )
+            return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # A damaged profile, or one of other colours than the picture has.
+    return image.convert("RGB")
+
+
 # ---- JPEG and WebP ------------------------------------------------------------------------------
 
 
+_EOI, _SOS = 0xD9, 0xDA
+_JFIF, _ICC_OWNER, _MPF_OWNER = 0xE0, b"ICC_PROFILE\0", b"MPF\0"
+
+
+class _Segment(NamedTuple):
+    """A part of a JPEG that says something beside its pixels. data: with marker and length."""
+
+    marker: int
+    data: bytes
+
+    def belongs_to(self, owner: bytes) -> bool:
+        return self.data[4 : 4 + len(owner)] == owner
+
+
 def _read_jpeg(path: Path) -> _Decoded:
-    return _read_with_pillow(path, ("JPEG", "MPO"))
+    samples, image_info = _read_with_pillow(path, ("JPEG", "MPO"))
+    segments = list(_jpeg_segments(path.read_bytes()))
+    kept = [segment for segment in segments if not segment.belongs_to(_MPF_OWNER)]
+    notes = ()
+    if image_info["pictures"] > 1:
+        notes = (f"it holds {image_info['pictures']} pictures; all but the first are left out",)
+    return _Decoded(samples, False, kept, notes)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
+    """Yield what programs and makers have put before the pixels: EXIF, profile, XMP, texts ...
+
+    They are kept as they are, so that nothing is too large to be written again. Adobe's own tells
+    how the colours are stored, which is the writer's matter.
+    """
+    start = 2
+    while start + 4 <= len(data):
+        if data[start] != 0xFF or data[start + 1] in (0x00, 0xFF):
+            start += 1  # Decoders pass over what is between the parts.
+            continue
+        marker = data[start + 1]
+        if marker in (_SOS, _EOI):
+            return
+        if 0xD0 <= marker <= 0xD8 or marker == 0x01:  # They have no length.
+            start += 2
+            continue
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        segment = _Segment(marker, data[start : start + 2 + length])
+        is_adobe = marker == 0xEE and segment.belongs_to(b"Adobe")
+        if (0xE0 <= marker <= 0xEF or marker == 0xFE) and not is_adobe:
+            yield segment
+        start += 2 + length
+
+
+def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: list[_Segment]) -> None:
+    encoded = io.BytesIO()
+    _to_pillow(samples).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    data = encoded.getvalue()
+    (length,) = struct.unpack_from(">H", data, 4)
+    jfif, rest = data[2 : 4 + length], data[4 + length :]
+    # JFIF comes first, the picture's own or else Pillow's.
+    ahead = b"" if any(segment.marker == _JFIF for segment in carried) else jfif
+    file.write(data[:2] + ahead + b"".join(segment.data for segment in carried) + rest)
 
 
 def _read_webp(path: Path) -> _Decoded:
-    return _read_with_pillow(path, ("WEBP",))
+    samples, info = _read_with_pillow(path, ("WEBP",))
+    carried = {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
+    return _Decoded(samples, samples.shape[-1] == 4, carried)
 
 
-def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
+def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return samples, 1 x H x W x S, and what Pillow finds beside them."""
     with warnings.catch_warnings():
         # About sizes below the cap, and about flaws in metadata that is carried over unread.
         warnings.simplefilter("ignore")
@@ -498,15 +689,9 @@ def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
             if image.mode not in ("L", "RGB", "RGBA"):
                 raise _bad(path, f"{image.mode} colours", "convert it to RGB or gray")
             samples = np.asarray(image)
-            kept = ("exif", "icc_profile", "dpi", "xmp")
-            carried = {key: image.info[key] for key in kept if key in image.info}
+            info = {**image.info, "pictures": getattr(image, "n_frames", 1)}
     samples = samples[..., None] if samples.ndim == 2 else samples
-    return _Decoded(samples[None], samples.shape[-1] == 4, carried)
-
-
-def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
-    options = {"quality": JPEG_QUALITY, "subsampling": 0, **carried}
-    _to_pillow(samples).save(file, "JPEG", **options)
+    return samples[None], info
 
 
 def _write_webp(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
@@ -738,6 +923,9 @@ def _series_of_one_header(
             header = series.keyframe
             if header.index in numbers and series.size > header.size * len(series.pages):
                 found[header.index] = series
+    # Of several such series tifffile finds the first.
+    if any('"truncated": true' in page.description for page in pages if page.index not in found):
+        raise _bad(path, "several stacks of one header each", "save each as its own TIFF stack")
     planes = sum(_planes(page, found) for page in pages)
     if max(claimed, default=1) > planes:
         raise ValueError(f"{max(claimed)} pages announced, {planes} there")
