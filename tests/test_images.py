@@ -1393,3 +1393,19 @@ def test_a_foreign_name_is_read_written_and_refused(tmp_path):
     (tmp_path / name).write_bytes(b"?")
     message = message_of(read_picture, tmp_path / name)
     assert f"{tmp_path}/caf\\xe9.png: not a PNG" in message.encode().decode()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_exif_goes_into_the_tiff_of_floats(tmp_path, kind):
+    Image.fromarray(PHOTO).save(tmp_path / f"a.{kind}", exif=exif_of())
+    assert_same_exif(as_float(tmp_path / f"a.{kind}", tmp_path))
+
+
+def test_texts_that_do_not_go_into_the_tiff_of_floats_are_told(tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "a cat")
+    Image.fromarray(PHOTO).save(tmp_path / "a.png", pnginfo=texts)
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segment(0xFE, b"a comment")))
+    for name in ("a.png", "a.jpg"):
+        (note,) = write_picture(read_picture(tmp_path / name).in_float(), tmp_path / "b.tif")
+        assert "do not go into the TIFF" in note

@@ -46,6 +46,7 @@ from unpaired.tiff_tags import (
     XMP,
     Layout,
     Tag,
+    exif_tags,
     for_writer,
     page_tags,
     write_links,
@@ -1126,11 +1127,29 @@ def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
     }
     if "dpi" in info:
         options |= {"resolution": info["dpi"], "resolutionunit": "inch"}
-    tags = []
+    tags, byteorder = exif_tags(info.get("exif", b""))
     for code, key in ((XMP, "xmp"), (PROFILE, "icc_profile")):
         if info.get(key):
-            tags.append(Tag(code, 7, len(info[key]), bytes(info[key])))
-    return _TiffLayout(options, "<", False, [tags], None, set()), ()
+            tags[code] = Tag(code, 7, len(info[key]), bytes(info[key]))
+    notes = ()
+    if _has_other_parts(picture):
+        notes = ("comments, texts and parts for single programs do not go into the TIFF",)
+    layout = _TiffLayout(options, byteorder, False, [list(tags.values())], None, set())
+    return layout, notes
+
+
+def _has_other_parts(picture: Picture) -> bool:
+    """Tell whether a PNG or JPEG says more than EXIF, XMP, profile, resolution and colours."""
+    if picture.format == "PNG":
+        others = (b"tEXt", b"zTXt", b"iTXt", b"oFFs", b"sCAL", b"pCAL", b"sTER")
+        kinds = [chunk[4:8] for chunk in _split_chunks(picture.carried)]
+        return any(kind in others or kind not in _PNG_CARRIED for kind in kinds)
+    if picture.format == "JPEG":
+        return any(
+            segment.marker not in (_JFIF, 0xE1) and not segment.belongs_to(_ICC_OWNER)
+            for segment in picture.carried
+        )
+    return False
 
 
 def _info_of(picture: Picture) -> dict[str, Any]:

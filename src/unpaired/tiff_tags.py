@@ -93,6 +93,24 @@ def page_tags(page: tifffile.TiffPage, codes: Iterable[int]) -> tuple[list[Tag],
     return copied, told - {tag.code for tag in copied}
 
 
+def exif_tags(exif: bytes) -> tuple[dict[int, Tag], str]:
+    """Return the tags to be copied from EXIF data of another format, by code, and the byte order.
+
+    There are none in data that are missing or damaged.
+    """
+    body = exif.removeprefix(b"Exif\0\0")
+    byteorder = ">" if body.startswith(b"MM") else "<"
+    try:
+        (place,) = struct.unpack(f"{byteorder}I", body[4:8])
+        tags = read_directory(
+            lambda offset, count: body[offset : offset + count], place, Layout(byteorder, False)
+        )
+    except (struct.error, ValueError):
+        tags = []
+    kept = {tag.code: tag for tag in tags if isinstance(tag.value, tuple) or is_copied(tag)}
+    return kept, byteorder
+
+
 def read_directory(read: Reader, offset: int, layout: Layout) -> list[Tag]:
     """Return the tags of a directory in a file, links followed and damaged tags left out.
 
