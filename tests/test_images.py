@@ -1050,7 +1050,7 @@ def write_stk(path, planes: np.ndarray) -> None:
     path.write_bytes(tiff_bytes(page_tags_of(planes) + tags, before))
 
 
-def test_a_metamorph_series_comes_back_whole(tmp_path):
+def test_a_metamorph_series_comes_back_whole(tmp_path, capfd):
     source = tmp_path / "series.tif"
     write_stk(source, PLANES)
     picture = read_picture(source)
@@ -1063,6 +1063,7 @@ def test_a_metamorph_series_comes_back_whole(tmp_path):
         assert tiff.stk_metadata["NumberPlanes"] == 5
         assert list(tiff.stk_metadata["TimeCreated"]) == [0, 1000, 2000, 3000, 4000]
         np.testing.assert_array_equal(tiff.asarray(), PLANES[::-1])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_metamorph_series_in_floats_says_what_it_loses(tmp_path):

@@ -137,10 +137,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     Names of files that are not UTF-8 appear as `errors.shown` shows them.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with (
-        atomic_path(path) as aside,
-        open(aside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
+    with atomic_path(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)

@@ -19,6 +19,7 @@ What a file says and another cannot hold is not lost in silence: `write_picture`
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import struct
@@ -59,6 +60,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 JPEG_QUALITY = 95
 
 Item = TypeVar("Item")
+
+# What tifffile logs about flaws is found here as well, and told in one line or does not matter.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -475,9 +479,13 @@ def _decode(path: Path, *, inks: bool = False) -> tuple[str, _Decoded]:
     if name is None:
         raise _bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
     try:
-        if inks and name in ("JPEG", "TIFF") and (samples := _read_inks(path, name)) is not None:
+        try:
+            return name, _FORMATS[name].read(path)
+        except UnpairedError:
+            may_be_inks = inks and name in ("JPEG", "TIFF")
+            if not may_be_inks or (samples := _read_inks(path, name)) is None:
+                raise
             return name, _Decoded(samples[None], False, None)
-        return name, _FORMATS[name].read(path)
     except (UnpairedError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -587,8 +595,7 @@ def _read_inks(path: Path, format_name: str) -> np.ndarray | None:
         except UnidentifiedImageError:
             return None  # a TIFF that Pillow does not know
         with image:
-            is_stack = format_name == "TIFF" and image.n_frames > 1
-            if image.mode != "CMYK" or is_stack:
+            if image.mode != "CMYK" or (format_name == "TIFF" and image.n_frames > 1):
                 return None
             _refuse_size(path, *image.size)
             return np.asarray(_in_srgb(image))
@@ -599,10 +606,8 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if profile:
         try:
-            own, srgb = (
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-            )
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
             return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
             pass  # A damaged profile, or one of other colours than the picture has.
@@ -613,7 +618,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 
 _EOI, _SOS = 0xD9, 0xDA
-_JFIF, _ICC_OWNER, _MPF_OWNER = 0xE0, b"ICC_PROFILE\0", b"MPF\0"
+_JFIF_OWNER, _ICC_OWNER, _MPF_OWNER = b"JFIF\0", b"ICC_PROFILE\0", b"MPF\0"
 
 
 class _Segment(NamedTuple):
@@ -654,6 +659,8 @@ def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
             start += 2
             continue
         (length,) = struct.unpack_from(">H", data, start + 2)
+        if length < 2:
+            return  # Damaged, though decoders may find their way.
         segment = _Segment(marker, data[start : start + 2 + length])
         is_adobe = marker == 0xEE and segment.belongs_to(b"Adobe")
         if (0xE0 <= marker <= 0xEF or marker == 0xFE) and not is_adobe:
@@ -668,7 +675,7 @@ def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: list[_Segment]) ->
     (length,) = struct.unpack_from(">H", data, 4)
     jfif, rest = data[2 : 4 + length], data[4 + length :]
     # JFIF comes first, the picture's own or else Pillow's.
-    ahead = b"" if any(segment.marker == _JFIF for segment in carried) else jfif
+    ahead = b"" if any(segment.belongs_to(_JFIF_OWNER) for segment in carried) else jfif
     file.write(data[:2] + ahead + b"".join(segment.data for segment in carried) + rest)
 
 
@@ -1146,7 +1153,7 @@ def _has_other_parts(picture: Picture) -> bool:
         return any(kind in others or kind not in _PNG_CARRIED for kind in kinds)
     if picture.format == "JPEG":
         return any(
-            segment.marker not in (_JFIF, 0xE1) and not segment.belongs_to(_ICC_OWNER)
+            segment.marker not in (0xE0, 0xE1) and not segment.belongs_to(_ICC_OWNER)
             for segment in picture.carried
         )
     return False
