@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import multiprocessing
 import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
+import time
 
 import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
+from filelock import Timeout
 
-from unpaired.errors import UnpairedError
-from unpaired.files import atomic_path, reading, sha256_of
+from unpaired.errors import UnpairedError, shown
+from unpaired.files import atomic_path, lock_file, locked, reading, sha256_of, write_rows
 
 
 def write_half(target, error):
@@ -156,3 +161,98 @@ def test_sha256_of_a_missing_file_is_one_line(tmp_path):
 def test_reading_names_the_file_that_the_system_names(tmp_path):
     with pytest.raises(UnpairedError, match="inner"), reading(tmp_path):
         (tmp_path / "inner").read_text()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+@pytest.mark.parametrize("write", [_write_plain, _write_hdf5, _write_safetensors])
+def test_a_file_gets_the_permissions_that_umask_asks_for(tmp_path, write, umask):
+    previous = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a.bin") as part:
+            write(part)
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "a.bin").stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o444, 0o600])
+def test_a_replaced_file_keeps_its_permissions(tmp_path, mode):
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    with atomic_path(target) as part:
+        _write_safetensors(part)
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+    assert target.read_bytes() != b"old"
+
+
+FOREIGN = os.fsdecode(b"caf\xe9.png")  # Latin-1, not UTF-8
+
+
+def test_a_foreign_name_can_be_shown_refused_and_written(tmp_path):
+    assert shown(tmp_path / FOREIGN) == f"{tmp_path}/caf\\xe9.png"
+    with pytest.raises(UnpairedError) as caught:
+        sha256_of(tmp_path / FOREIGN)
+    assert str(caught.value).encode() == (
+        f"cannot read {tmp_path}/caf\\xe9.png: no such file or folder; check its name".encode()
+    )
+    with pytest.raises(UnpairedError) as caught:
+        write_half(tmp_path / FOREIGN, OSError(errno.ENOSPC, ""))
+    assert "caf\\xe9.png" in str(caught.value)
+    with atomic_path(tmp_path / FOREIGN) as part:
+        part.write_text("x")
+    write_rows(tmp_path / "a.csv", [{"file": FOREIGN}])
+    assert (tmp_path / "a.csv").read_text() == "file\ncaf\\xe9.png\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
+def test_an_error_is_told_on_any_terminal(encoding):
+    code = "import os, unpaired.errors as e; e.exit_with('größe ' + os.fsdecode(b'caf\\xe9 \\xe2'))"
+    environment = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"error: gr")
+    assert result.stderr.count(b"\n") == 1
+
+
+BLOCKED = """
+import importlib, pkgutil, sys
+import psutil, torch  # They have their own ways on Windows.
+for name in ("fcntl", "resource", "termios", "pwd", "grp"):
+    sys.modules[name] = None
+import os, unpaired
+for name in ("O_DIRECTORY", "geteuid", "getuid", "fork"):
+    delattr(os, name)
+for module in pkgutil.walk_packages(unpaired.__path__, "unpaired."):
+    importlib.import_module(module.name)
+"""
+
+
+@pytest.mark.long
+def test_every_module_can_be_imported_without_what_windows_lacks():
+    result = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def hold(path, held) -> None:
+    with locked(path):
+        held.set()
+        time.sleep(60)
+
+
+def test_a_lock_waits_and_is_freed_by_a_kill(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    held = spawn.Event()
+    process = spawn.Process(target=hold, args=(tmp_path / "deep" / "a.lock", held))
+    process.start()
+    assert held.wait(30)
+    with pytest.raises(Timeout):
+        lock_file(tmp_path / "deep" / "a.lock").acquire(timeout=0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    with locked(tmp_path / "deep" / "a.lock"):
+        pass
+    process.join()

@@ -25,6 +25,7 @@ from unpaired.images import (
     read_all,
     read_picture,
     read_rgb8,
+    survey,
     write_picture,
     written_path,
 )
@@ -1018,3 +1019,394 @@ def test_a_picture_in_floats_needs_its_own_suffix(tmp_path):
     assert "let it end in .tif" in message_of(write_picture, picture, tmp_path / "b.png")
     assert written_path(picture, tmp_path / "b.c.PNG") == tmp_path / "b.c.tif"
     assert written_path(read_picture(tmp_path / "a.png"), "b.PNG") == Path("b.PNG")
+
+
+# ---- More planes than headers, and what else TIFF files hold ------------------------------------
+
+PLANES = np.random.default_rng(5).integers(90, 4096, (5, 24, 30)).astype(np.uint16)
+
+
+def tiff_bytes(tags, before: bytes) -> bytes:
+    """Return a TIFF of one header: what stands before it, and tags (code, type, count, value)."""
+    packed = [struct.pack("<HHII", code, kind, count, value) for code, kind, count, value in tags]
+    header = struct.pack("<H", len(tags)) + b"".join(packed) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(before)) + before + header
+
+
+def page_tags_of(planes: np.ndarray) -> list[tuple[int, int, int, int]]:
+    height, width = planes.shape[1:]
+    values = {254: 0, 256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1}
+    values |= {278: height, 279: planes[0].nbytes}
+    return [(code, 4, 1, value) for code, value in values.items()]
+
+
+def write_stk(path, planes: np.ndarray) -> None:
+    """Write a series of MetaMorph: all planes, then the times of each, under one header."""
+    pixels = planes.astype("<u2").tobytes()
+    times = b"".join(struct.pack("<6I", n, 1, 2450000, 1000 * n, 0, 0) for n in range(len(planes)))
+    place = 8 + len(pixels)
+    tags = [(33628, 4, 1, place + len(times)), (33629, 5, len(planes), place)]
+    before = pixels + times + struct.pack("<II", 0, 0)
+    path.write_bytes(tiff_bytes(page_tags_of(planes) + tags, before))
+
+
+def test_a_metamorph_series_comes_back_whole(tmp_path, capfd):
+    source = tmp_path / "series.tif"
+    write_stk(source, PLANES)
+    picture = read_picture(source)
+    assert picture.pixels.shape == (5, 24, 30, 1)
+    assert write_picture(picture, tmp_path / "copy.tif") == ()
+    assert (tmp_path / "copy.tif").read_bytes() == source.read_bytes()
+    write_picture(replace(picture, pixels=picture.pixels[::-1]), tmp_path / "turned.tif")
+    with tifffile.TiffFile(tmp_path / "turned.tif") as tiff:
+        assert tiff.is_stk
+        assert tiff.stk_metadata["NumberPlanes"] == 5
+        assert list(tiff.stk_metadata["TimeCreated"]) == [0, 1000, 2000, 3000, 4000]
+        np.testing.assert_array_equal(tiff.asarray(), PLANES[::-1])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_metamorph_series_in_floats_says_what_it_loses(tmp_path):
+    write_stk(tmp_path / "series.tif", PLANES)
+    picture = read_picture(tmp_path / "series.tif")
+    for changed in (picture.in_float(), in_rgb(picture)):
+        (note,) = write_picture(changed, tmp_path / "copy.tif")
+        assert "MetaMorph is left out" in note
+        with tifffile.TiffFile(tmp_path / "copy.tif") as tiff:
+            assert len(tiff.pages) == 5
+            assert not tiff.is_stk
+            np.testing.assert_array_equal(tiff.asarray().reshape(5, 24, 30, -1)[..., 0], PLANES)
+
+
+def test_a_metamorph_series_cut_short_is_refused(tmp_path):
+    write_stk(tmp_path / "a.tif", PLANES)
+    data = (tmp_path / "a.tif").read_bytes()
+    place = data.index(struct.pack("<HHI", 33629, 5, 5))
+    for planes in (6, 500):
+        changed = data[:place] + struct.pack("<HHI", 33629, 5, planes) + data[place + 8 :]
+        (tmp_path / "b.tif").write_bytes(changed)
+        assert "damaged TIFF" in refusal(tmp_path / "b.tif")
+
+
+def test_a_metamorph_series_without_its_first_tag_is_refused(tmp_path):
+    write_stk(tmp_path / "a.tif", PLANES)
+    data = (tmp_path / "a.tif").read_bytes()
+    place = data.index(struct.pack("<HHI", 33628, 4, 1))
+    (tmp_path / "a.tif").write_bytes(data[:place] + struct.pack("<H", 33600) + data[place + 2 :])
+    assert "5 pages announced, 1 there" in refusal(tmp_path / "a.tif")
+
+
+def test_a_compressed_metamorph_series_is_refused(tmp_path):
+    packed = zlib.compress(PLANES[0].tobytes())
+    tags = [tag for tag in page_tags_of(PLANES) if tag[0] not in (259, 279)]
+    tags = sorted([*tags, (259, 4, 1, 8), (279, 4, 1, len(packed))])
+    tags += [(33628, 4, 1, 8), (33629, 5, 5, 8)]
+    (tmp_path / "a.tif").write_bytes(tiff_bytes(tags, packed * 5))
+    refusal(tmp_path / "a.tif")
+
+
+def test_planes_that_no_tag_tells_of_are_told(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff_bytes(page_tags_of(PLANES), PLANES.tobytes()))
+    (note,) = write_picture(read_picture(tmp_path / "a.tif"), tmp_path / "b.tif")
+    assert f"{PLANES[1:].nbytes} bytes behind its pixels" in note
+
+
+@pytest.mark.parametrize("options", [{"imagej": True, "metadata": {"axes": "TYX"}}, {}])
+def test_one_header_cut_short_is_refused(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", PLANES, truncate=True, **options)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[: -PLANES[0].nbytes])
+    assert "damaged TIFF" in refusal(tmp_path / "a.tif")
+
+
+def test_two_stacks_of_one_header_each_are_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif", shaped=True) as writer:
+        writer.write(PLANES, truncate=True)
+        writer.write(PLANES[::-1], truncate=True)
+    assert "several stacks of one header" in refusal(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("code", [34412, 34362])
+def test_pictures_in_a_makers_file_are_written_into_it(tmp_path, code):
+    """A Zeiss or FluoView file holds places in itself, so all but the pixels stays as it is."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for plane in PLANES[:3]:
+            tag = (code, 1, 600, bytes(600), False)
+            writer.write(plane, metadata=None, extratags=[tag])
+            writer.write(plane[::2, ::2], metadata=None, subfiletype=1)
+    picture = read_picture(tmp_path / "a.tif")
+    turned = replace(picture, pixels=picture.pixels[:, ::-1])
+    assert write_picture(turned, tmp_path / "b.tif") == ()
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert len(tiff.pages) == 6
+        assert code in tiff.pages[0].tags
+        result = [page.asarray() for page in list(tiff.pages)[::2]]
+        np.testing.assert_array_equal(result, PLANES[:3, ::-1])
+    (note,) = write_picture(picture.in_float(), tmp_path / "c.tif")
+    assert str(code) in note
+
+
+def test_a_preview_is_not_taken_for_the_picture(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "raw.tif") as writer:
+        writer.write(PHOTO[::4, ::4], metadata=None, subfiletype=1, subifds=1)
+        writer.write(photo(np.uint16, 1)[..., 0], metadata=None)
+    assert "behind a preview" in refusal(tmp_path / "raw.tif")
+
+
+INSTRUMENT_TAGS = [
+    (34118, 2, None, "\r\n0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 5.582 nm\r\n", False),
+    (34682, 2, None, "[Scan]\r\nPixelWidth=1.5e-09\r\n", False),
+    (33446, 5, 1, (3, 7), False),
+    (65027, 12, 3, (0.1, -2.5, 1e300), False),
+    (4869, 12, 1, -70.0, False),
+    (51023, 7, 4, b"\0\1\2\xff", False),
+]
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_makers_tags_of_every_page_are_kept(tmp_path, byteorder):
+    source = tmp_path / "sem.tif"
+    with tifffile.TiffWriter(source, byteorder=byteorder) as writer:
+        for number in range(3):
+            tags = [*INSTRUMENT_TAGS, (60000, 3, 1, number, False)]
+            writer.write(PLANES[number], metadata=None, extratags=tags)
+    result = copy(source, tmp_path)
+    assert read_picture(source).notes == ()
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(result) as after:
+        for old, new in zip(before.pages, after.pages, strict=True):
+            for code in (*(tag[0] for tag in INSTRUMENT_TAGS), 60000):
+                assert new.tags[code].value == old.tags[code].value
+                assert new.tags[code].dtype == old.tags[code].dtype
+
+
+def test_tags_that_point_into_the_file_are_left_out_and_told(tmp_path):
+    tags = [(33424, 4, 1, 8, False), (37724, 7, 8, b"8BIMLayr", False), (60001, 13, 1, 8, False)]
+    storage = (34019, 3, 1, 2, False)
+    options = {"metadata": None, "extratags": [*tags, storage]}
+    tifffile.imwrite(tmp_path / "a.tif", PLANES[0], **options)
+    (note,) = write_picture(read_picture(tmp_path / "a.tif"), tmp_path / "b.tif")
+    assert note.endswith("left out: 33424, 37724, 60001")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert not {33424, 37724, 60001, 34019} & {tag.code for tag in tiff.pages[0].tags}
+
+
+def exif_of(orientation: int = 6) -> Image.Exif:
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", orientation
+    exif.get_ifd(34665).update({33434: 0.25, 36867: "2020:02:03 04:05:06", 37510: b"A" * 3000})
+    exif.get_ifd(34853).update({1: "N", 2: (52.0, 31.0, 12.0)})
+    return exif
+
+
+def assert_same_exif(path) -> None:
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages[0].tags
+        assert tags[271].value == "Maker"
+        assert tags[34665].value["UserComment"] == b"A" * 3000
+        assert tags[34665].value["DateTimeOriginal"] == "2020:02:03 04:05:06"
+        assert "ExposureTime" in tags[34665].value
+        assert tags[34853].value["GPSLatitudeRef"] == "N"
+        assert len(tags[34853].value["GPSLatitude"]) in (3, 6)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_exif_and_position_are_kept_in_tiff(tmp_path, bigtiff):
+    source = tmp_path / "a.tif"
+    Image.fromarray(PHOTO).save(source, exif=exif_of().tobytes(), big_tiff=bigtiff)
+    assert_same_exif(source)
+    result = copy(source, tmp_path)
+    assert read_picture(source).notes == ()
+    with tifffile.TiffFile(result) as tiff:
+        assert tiff.is_bigtiff == bigtiff
+        codes = [tag.code for tag in tiff.pages[0].tags]
+        assert codes == sorted(codes)
+        np.testing.assert_array_equal(tiff.asarray(), PHOTO)
+    assert_same_exif(result)
+    with Image.open(source) as before, Image.open(result) as after:
+        for link in (34665, 34853):
+            assert after.getexif().get_ifd(link) == before.getexif().get_ifd(link)
+
+
+def test_exif_that_leads_astray_is_left_out_and_told(tmp_path):
+    source = tmp_path / "a.tif"
+    Image.fromarray(PHOTO).save(source, exif=exif_of().tobytes())
+    data = source.read_bytes()
+    place = data.index(struct.pack("<HHI", 34665, 4, 1)) + 8
+    source.write_bytes(data[:place] + struct.pack("<I", 2**31) + data[place + 4 :])
+    (note,) = write_picture(read_picture(source), tmp_path / "b.tif")
+    assert note.endswith("left out: 34665")
+
+
+# ---- What JPEG, PNG and other files say beside their pixels -------------------------------------
+
+
+def jpeg_bytes(segments: bytes = b"", **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PHOTO).save(file, "JPEG", **options)
+    data = file.getvalue()
+    return data[:2] + segments + data[2:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def test_exif_of_two_segments_is_kept_as_it_is(tmp_path):
+    exif = Image.Exif()
+    exif[271], exif[37510] = "Maker", b"A" * 90_000
+    body = exif.tobytes()[6:]
+    parts = (body[:65_000], body[65_000:])
+    segments = b"".join(segment(0xE1, b"Exif\0\0" + part) for part in parts)
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segments))
+    result = copy(tmp_path / "a.jpg", tmp_path)
+    with Image.open(tmp_path / "a.jpg") as before, Image.open(result) as after:
+        assert after.info["exif"] == before.info["exif"]
+        assert after.getexif()[37510] == exif[37510]
+
+
+def test_all_that_a_jpeg_says_is_kept_as_it_is(tmp_path):
+    said = {
+        0xE1: b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>",
+        0xE2: b"ICC_PROFILE\0\1\1" + b"P" * 65_000,
+        0xED: b"Photoshop 3.0\0" + b"8BIM" * 100,
+        0xEC: b"Ducky\0\1",
+        0xFE: b"a comment",
+    }
+    segments = b"".join(segment(marker, body) for marker, body in said.items())
+    extended = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 60_000) * 2
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segments + extended, dpi=(240, 240)))
+    assert read_picture(tmp_path / "a.jpg").notes == ()
+    result = copy(tmp_path / "a.jpg", tmp_path).read_bytes()
+    assert segments + extended in result
+    assert result.count(b"JFIF\0") == 1
+    with Image.open(io.BytesIO(result)) as image:
+        assert image.info["dpi"] == (240, 240)
+        assert np.abs(np.asarray(image, int) - PHOTO).mean() < 10
+
+
+def test_other_pictures_of_a_jpeg_are_told(tmp_path):
+    others = [Image.fromarray(255 - PHOTO)]
+    Image.fromarray(PHOTO).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=others)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert write_picture(picture, tmp_path / "b.jpg") == (
+        "it holds 2 pictures; all but the first are left out",
+    )
+    assert Image.open(tmp_path / "b.jpg").format == "JPEG"
+
+
+def test_png_parts_that_may_be_copied_are_and_others_are_told(tmp_path):
+    write_png(tmp_path / "a.png", PHOTO)
+    data = (tmp_path / "a.png").read_bytes()
+    safe = png_chunk(b"oFFs", struct.pack(">iiB", 3, 4, 0)) + png_chunk(b"vpAg", b"x" * 100_000)
+    unsafe = png_chunk(b"tEXt", b"Title\0cat") + png_chunk(b"abCD", b"?")
+    (tmp_path / "a.png").write_bytes(data[:33] + safe + unsafe + data[33:])
+    (note,) = write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.png")
+    assert note == "parts of the PNG are left out: abCD"
+    result = (tmp_path / "b.png").read_bytes()
+    assert safe + png_chunk(b"tEXt", b"Title\0cat") in result
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_large_exif_and_profile_in_png_and_webp(tmp_path, kind):
+    exif = Image.Exif()
+    exif[271], exif[37510] = "Maker", b"A" * 90_000
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"lossless": True} if kind == "webp" else {}
+    Image.fromarray(PHOTO).save(
+        tmp_path / f"a.{kind}", exif=exif, icc_profile=profile + bytes(200_000), **options
+    )
+    result = copy(tmp_path / f"a.{kind}", tmp_path)
+    with Image.open(tmp_path / f"a.{kind}") as before, Image.open(result) as after:
+        assert after.getexif()[37510] == before.getexif()[37510]
+        assert after.info["icc_profile"] == before.info["icc_profile"]
+
+
+# ---- CMYK ---------------------------------------------------------------------------------------
+
+
+def test_inks_become_rgb_for_training(tmp_path):
+    inks = Image.fromarray(PHOTO).convert("CMYK")
+    inks.save(tmp_path / "plain.jpg", quality=95, subsampling=0)
+    inks.save(tmp_path / "plain.tif")
+    tifffile.imwrite(tmp_path / "other.tif", np.asarray(inks), photometric="separated")
+    for name in ("plain.jpg", "plain.tif", "other.tif"):
+        result = read_rgb8(tmp_path / name, alpha="refuse")
+        assert (result.shape, result.dtype) == (PHOTO.shape, np.uint8)
+        assert np.abs(result.astype(int) - PHOTO).mean() < 3
+        assert "colours; convert it to RGB" in refusal(tmp_path / name)
+
+
+def test_a_damaged_profile_of_inks_does_not_matter(tmp_path):
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=b"no profile")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "b.jpg", icc_profile=srgb)
+    for name in ("a.jpg", "b.jpg"):
+        result = read_rgb8(tmp_path / name, alpha="refuse")
+        assert np.abs(result.astype(int) - PHOTO).mean() < 12
+
+
+def test_damaged_inks_are_one_line(tmp_path):
+    Image.fromarray(PHOTO).convert("CMYK").save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    assert "damaged JPEG" in message_of(read_rgb8, tmp_path / "a.jpg", alpha="refuse")
+
+
+# ---- Files that are passed over -----------------------------------------------------------------
+
+
+def test_files_that_are_passed_over_are_listed_with_a_remedy(tmp_path):
+    picture = touch(tmp_path / "a.png")
+    said = {
+        "b.BMP": "convert it to PNG",
+        "c.heic": "convert it to PNG",
+        "sub/d.dng": "develop it to TIFF",
+        "sub/e.czi": "export it as TIFF with Bio-Formats or Fiji",
+        "f.mp4": "save its frames as a TIFF stack",
+        "g.unheard": "an unknown format",
+        "DSC0001": "without a suffix",
+    }
+    for name in [*said, "notes.txt", ".hidden.heic", ".cache/a.nd2", "model.safetensors", "a.csv"]:
+        touch(tmp_path / name)
+    (tmp_path / "lost.heic").symlink_to(tmp_path / "nowhere")
+    pictures, skipped = survey([tmp_path])
+    assert pictures == [picture] == find_pictures([tmp_path])
+    assert list(skipped) == sorted(tmp_path / name for name in said)
+    for name, words in said.items():
+        assert words in skipped[tmp_path / name]
+    assert survey([picture]).skipped == {}
+
+
+def test_a_folder_of_other_formats_says_what_to_do(tmp_path):
+    touch(tmp_path / "a.heic")
+    message = message_of(survey, [tmp_path])
+    assert "no picture in this folder" in message
+    assert "a.heic: a format that is not read; convert it to PNG" in message
+    assert "develop it to TIFF" in message_of(find_pictures, [touch(tmp_path / "a.nef")])
+
+
+def test_a_foreign_name_is_read_written_and_refused(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_png(tmp_path / name, PHOTO)
+    assert survey([tmp_path]).pictures == [tmp_path / name]
+    write_picture(read_picture(tmp_path / name), tmp_path / "copy" / name)
+    assert os.listdir(os.fsencode(tmp_path / "copy")) == [b"caf\xe9.png"]
+    (tmp_path / name).write_bytes(b"?")
+    message = message_of(read_picture, tmp_path / name)
+    assert f"{tmp_path}/caf\\xe9.png: not a PNG" in message.encode().decode()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_exif_goes_into_the_tiff_of_floats(tmp_path, kind):
+    Image.fromarray(PHOTO).save(tmp_path / f"a.{kind}", exif=exif_of())
+    assert_same_exif(as_float(tmp_path / f"a.{kind}", tmp_path))
+
+
+def test_texts_that_do_not_go_into_the_tiff_of_floats_are_told(tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "a cat")
+    Image.fromarray(PHOTO).save(tmp_path / "a.png", pnginfo=texts)
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes(segment(0xFE, b"a comment")))
+    for name in ("a.png", "a.jpg"):
+        (note,) = write_picture(read_picture(tmp_path / name).in_float(), tmp_path / "b.tif")
+        assert "do not go into the TIFF" in note

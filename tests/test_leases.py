@@ -3,6 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -58,6 +61,31 @@ def test_a_killed_holder_frees_its_device(tmp_path):
     with lease(DEVICES[:1], 1, tmp_path) as mine:
         assert mine == ["0"]
     process.join()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another person")
+def test_other_people_of_the_machine_lease_as_well(tmp_path):
+    with tempfile.TemporaryDirectory() as parent:
+        os.chmod(parent, 0o755)
+        folder = Path(parent, "gpus")
+        code = """if True:
+            import os, sys
+            from pathlib import Path
+            from unpaired.leases import lease
+            with lease(["0"], 1, Path(sys.argv[2])):
+                pass  # Whatever is imported only now may be out of the other person's reach.
+            os.umask(0o077)
+            os.setuid(int(sys.argv[1]))
+            with lease(["0", "1"], 1, Path(sys.argv[3])) as mine:
+                print(mine[0])
+        """
+        for user in (65534, 65533):
+            with lease(["0", "1"], 1, folder) as mine:
+                command = [sys.executable, "-c", code, str(user), str(tmp_path), str(folder)]
+                other = subprocess.run(command, capture_output=True, text=True)
+                assert (mine, other.stdout, other.stderr) == (["0"], "1\n", "")
+        with lease(["0", "1"], 2, folder) as mine:
+            assert mine == ["0", "1"]
 
 
 def test_more_than_there_are_is_refused(tmp_path):

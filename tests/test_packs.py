@@ -149,3 +149,12 @@ def test_shared_pixels_and_shared_scenes_are_refused(make_pack):
     with pytest.raises(UnpairedError, match="the same pixels: renamed = a"):
         check_disjoint(train, by_pixels)
     check_disjoint(train, make_pack({"c": image(32, 32, 2)}, "fine"))
+
+
+def test_names_of_files_that_are_not_utf8_are_kept_apart(tmp_path):
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"caf\xea", "café".encode())]
+    records = [Record(name, {"image": image(9, 9)}, f"s:{name}") for name in names]
+    write_pack(tmp_path / "p.h5", records, **OPTIONS)
+    columns = Pack(tmp_path / "p.h5").columns
+    assert list(columns["name"]) == ["caf\\xe9", "caf\\xea", "café"]
+    assert list(columns["scene"]) == ["s:caf\\xe9", "s:caf\\xea", "s:café"]

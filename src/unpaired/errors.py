@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable
 from typing import NoReturn
@@ -14,6 +15,14 @@ class UnpairedError(Exception):
 
 class Stopped(UnpairedError):
     """The user stopped it; the message says what is done and how to go on."""
+
+
+def shown(path: str | bytes | os.PathLike) -> str:
+    """Return a path as text that can be printed and stored wherever UTF-8 can.
+
+    A file's name may be any bytes; those that are no UTF-8 appear as ``\\xe9``.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def suggest(word: str, valid: Iterable[str]) -> str:
@@ -37,7 +46,11 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
 
 
 def exit_with(error: Exception | str) -> NoReturn:
-    """Print one line to standard error and leave with exit code 1; 130 if the user stopped it."""
-    stopped = isinstance(error, Stopped)
-    print(f"{'' if stopped else 'error: '}{error}", file=sys.stderr, flush=True)
+    """Print one line to standard error and leave with exit code 1; 130 if the user stopped it.
+
+    What the terminal's encoding cannot show appears as escapes.
+    """
+    stopped, encoding = isinstance(error, Stopped), sys.stderr.encoding or "utf-8"
+    line = f"{'' if stopped else 'error: '}{error}"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
     raise SystemExit(130 if stopped else 1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from unpaired.errors import UnpairedError
+from filelock import FileLock
+
+from unpaired.errors import UnpairedError, shown
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -37,7 +39,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary name is hidden and keeps the suffix, so writers that choose a format by suffix
     work. Missing parent folders are created. If the body raises, the temporary file is removed and
-    whatever stood at ``path`` before stays as it was.
+    whatever stood at ``path`` before stays as it was. The file's permissions are those of the one
+    that it replaces, else what the umask asks for, whatever the writer in the body gave it.
 
     Raises UnpairedError, naming ``path``, where the file system refuses (full, read-only,
     forbidden ...); any other error of the body passes through.
@@ -46,8 +49,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _mode_for(path, part)
         yield part
         _sync(part)
+        if stat.S_IMODE(part.stat().st_mode) != mode:
+            with suppress(PermissionError):  # Some network and memory card systems have no modes.
+                part.chmod(mode)
         os.replace(part, path)
         _sync(path.parent)
     except Exception as error:
@@ -56,11 +63,24 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         reason = _reason(error)
         if about_another_file or reason is None:
             raise
-        raise UnpairedError(f"cannot write {path}: {reason}") from error
+        raise UnpairedError(f"cannot write {shown(path)}: {reason}") from error
     finally:
         # Also after KeyboardInterrupt; a folder that refused the file may refuse this as well.
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _mode_for(path: Path, part: Path) -> int:
+    """Return the permissions that ``path`` has or, if it is not there, that a new file gets.
+
+    The umask can only be read by setting it, which other threads would notice.
+    """
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    part.touch()
+    mode = stat.S_IMODE(part.stat().st_mode)
+    part.unlink()
+    return mode
 
 
 @contextmanager
@@ -75,7 +95,7 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        raise UnpairedError(f"cannot read {error.filename or path}: {reason}") from error
+        raise UnpairedError(f"cannot read {shown(error.filename or path)}: {reason}") from error
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -85,7 +105,9 @@ def sha256_of(path: str | os.PathLike) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to the disk."""
+    """Flush a file, or a folder's list of names, to the disk; Windows can do neither from here."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -110,21 +132,34 @@ def _reason(error: Exception) -> str | None:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a CSV with a header, aside and renamed; the columns are the keys of all rows."""
+    """Write a CSV with a header, aside and renamed; the columns are the keys of all rows.
+
+    Names of files that are not UTF-8 appear as `errors.shown` shows them.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with atomic_path(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+
+
+def _cell(value: object) -> object:
+    return shown(value) if isinstance(value, (str, Path)) else value
+
+
+def lock_file(path: Path, *, shared: bool = False) -> FileLock:
+    """Return an exclusive lock on ``path`` between processes, to be acquired by the caller.
+
+    The kernel frees it when its process ends, however it ends, so none is ever left behind; the
+    empty file stays. shared: other people of this machine lock the same file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = {"mode": 0o666} if shared else {}
+    return FileLock(path, fallback_to_soft=False, **mode)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, waiting while another process has it.
-
-    The kernel frees the lock when its process ends, however it ends, so none is ever left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Hold the `lock_file` of ``path``, waiting while another process has it."""
+    with lock_file(path):
         yield

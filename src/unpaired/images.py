@@ -12,11 +12,14 @@ pixels (colour profile, EXIF, resolution, geographic and microscopy tags) is car
   lossless form. WebP is written lossless. TIFF keeps its compression where that is lossless, else
   it gets Deflate; tiles become strips, and previews and reduced copies inside are left out.
 * A JPEG of several pictures (MPO) keeps the first.
+
+What a file says and another cannot hold is not lost in silence: `write_picture` tells it.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import struct
@@ -31,11 +34,24 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from unpaired.errors import UnpairedError, list_some
+from unpaired.errors import UnpairedError, list_some, shown
 from unpaired.files import atomic_path, reading
 from unpaired.randomness import numpy_generator
+from unpaired.tiff_tags import (
+    DESCRIPTION,
+    IMAGEJ,
+    LINKS,
+    PROFILE,
+    XMP,
+    Layout,
+    Tag,
+    exif_tags,
+    for_writer,
+    page_tags,
+    write_links,
+)
 
 # Checked before decoding, over all pages. Pillow has its own, smaller cap for JPEG and WebP.
 MAX_PIXELS = 500_000_000
@@ -44,6 +60,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 JPEG_QUALITY = 95
 
 Item = TypeVar("Item")
+
+# What tifffile logs about flaws is found here as well, and told in one line or does not matter.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -180,29 +199,33 @@ def in_rgb(picture: Picture) -> Picture:
     """
     if not picture.is_gray:
         return picture
-    pixels, carried = picture.pixels, picture.carried
+    pixels, carried, notes = picture.pixels, picture.carried, picture.notes
     if picture.format == "PNG":
         carried = b"".join(chunk for chunk in _split_chunks(carried) if chunk[4:8] != b"iCCP")
+    elif picture.format == "JPEG":
+        carried = [segment for segment in carried if not segment.belongs_to(_ICC_OWNER)]
     elif picture.format == "TIFF":
         if carried.options["photometric"] == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = 1 - pixels
-        carried = carried.of_rgb()
+        carried = picture.carried.of_rgb()
+        notes += carried.notes if picture.carried.around else ()
     else:
         carried = {key: value for key, value in carried.items() if key != "icc_profile"}
-    return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried)
+    return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried, notes=notes)
 
 
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
     """Read an ordinary picture for training: H x W x 3, uint8, values 0 to 255.
 
-    Gray is repeated to three channels and palettes are looked up. ``alpha`` says what happens to a
-    picture with transparency.
+    Gray is repeated to three channels, palettes are looked up, and the inks of print (CMYK) are
+    turned into RGB, by the file's own colour profile if it has one. ``alpha`` says what happens to
+    a picture with transparency.
 
     Raises UnpairedError as `read_picture` does, and for stacks and other depths than 8 bits.
     """
     path = Path(path)
     with _within_memory(path):
-        _, (samples, has_alpha, *_) = _decode(path)
+        _, (samples, has_alpha, *_) = _decode(path, inks=True)
     if samples.dtype != np.uint8:
         bits = 8 * samples.dtype.itemsize
         raise _bad(path, f"{bits}-bit samples where 8 are needed", "convert it to 8 bits")
@@ -230,6 +253,32 @@ def find_pictures(paths: Iterable[str | os.PathLike]) -> list[Path]:
     return list(found.values())
 
 
+class Survey(NamedTuple):
+    """What folders hold. skipped: every other file that may be a picture, with the remedy."""
+
+    pictures: list[Path]
+    skipped: dict[Path, str]
+
+
+def survey(paths: Iterable[str | os.PathLike]) -> Survey:
+    """Return the pictures as `find_pictures` does, and the files that it passes over.
+
+    ``skipped`` maps each to a few words that say what it is and what to do: ``a camera's raw file;
+    develop it to TIFF``. Hidden files, links that lead nowhere, and files that are no pictures by
+    their name (texts, tables, models ...) are not among them.
+
+    Raises UnpairedError as `find_pictures` does; so a folder needs one picture at least.
+    """
+    paths = list(paths)
+    pictures = find_pictures(paths)
+    skipped: dict[Path, str] = {}
+    for folder in map(Path, paths):
+        with reading(folder):
+            others = sorted(_walk(folder, set(), _is_passed_over)) if folder.is_dir() else []
+        skipped |= {path: _remedy(path) for path in others}
+    return Survey(pictures, skipped)
+
+
 def read_all(
     paths: Iterable[str | os.PathLike], reader: Callable[[str | os.PathLike], Item]
 ) -> list[Item]:
@@ -249,7 +298,7 @@ def read_all(
 
 
 def _bad(path: Path, what: str, remedy: str) -> UnpairedError:
-    return UnpairedError(f"{path}: {what}; {remedy}")
+    return UnpairedError(f"{shown(path)}: {what}; {remedy}")
 
 
 # ---- Folders ------------------------------------------------------------------------------------
@@ -261,19 +310,25 @@ def _pictures_at(path: str | os.PathLike) -> list[Path]:
         is_folder = path.is_dir()
     if not is_folder:
         if path.suffix.lower() not in SUFFIXES:
-            raise _bad(path, "not a picture's name", f"known suffixes: {', '.join(SUFFIXES)}")
+            known = f"known suffixes: {', '.join(SUFFIXES)}"
+            raise _bad(path, "not a picture's name", f"{known}; it is {_remedy(path)}")
         _refuse_no_file(path)
         return [path]
     with reading(path):
-        pictures = sorted(_walk(path, set()))
+        pictures = sorted(_walk(path, set(), _is_picture))
     if not pictures:
-        raise _bad(path, "no picture in this folder", f"known suffixes: {', '.join(SUFFIXES)}")
+        known = f"known suffixes: {', '.join(SUFFIXES)}"
+        with reading(path):
+            others = sorted(_walk(path, set(), _is_passed_over))
+        passed_over = [f"{shown(other.name)}: {_remedy(other)}" for other in others]
+        remedy = list_some([known, *passed_over], limit=4)
+        raise _bad(path, "no picture in this folder", remedy)
     read_all(pictures, _refuse_no_file)
     return pictures
 
 
-def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
-    """Yield the files with a picture's suffix; ``above`` stops links that lead back up."""
+def _walk(folder: Path, above: set[Path], wanted: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield the ``wanted`` files, hidden ones aside; ``above`` stops links that lead back up."""
     real = folder.resolve()
     if real in above:
         return
@@ -281,9 +336,50 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(entry, above | {real})
-        elif entry.suffix.lower() in SUFFIXES:
+            yield from _walk(entry, above | {real}, wanted)
+        elif wanted(entry):
             yield entry
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+_DEVELOP = "a camera's raw file; develop it to TIFF"
+_EXPORT = "a microscope's or scientific format; export it as TIFF with Bio-Formats or Fiji"
+_CONVERT = "a format that is not read; convert it to PNG"
+_FRAMES = "a film; save its frames as a TIFF stack"
+_REMEDIES = {
+    _DEVELOP: "3fr arw cr2 cr3 dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 "
+    "srf srw x3f",
+    _EXPORT: "avs czi dcm dm3 dm4 fits fit flex fts gel ids ics ims ipl lif liff lim lms lsm mrc "
+    "mrcs mvd2 nd nd2 nii nrrd nhdr obf oib oif oir pic scn sdt sld ser spe stk svs ndpi bif vsi "
+    "vws xrm zvi vms h5 hdf5 ome zarr",
+    _CONVERT: "avif bmp dib exr gif hdr heic heif ico j2k jfif jng jp2 jpe jpx jxl jxr pbm pcx pgm "
+    "pnm ppm psb psd qoi ras sgi svg tga xcf",
+    _FRAMES: "avi mkv mov mp4 mpeg mpg webm wmv",
+}  # fmt: skip
+_REMEDY_OF = {f".{end}": remedy for remedy, ends in _REMEDIES.items() for end in ends.split()}
+_OTHER_FILES = (
+    "txt md rst csv tsv json yaml yml toml ini cfg log xml html htm css js py ipynb sh m ijm r pdf "
+    "doc docx odt xls xlsx ods ppt pptx tex bib zip tar gz tgz bz2 xz 7z rar safetensors pt pth "
+    "ckpt onnx pkl db sqlite tmp bak part lock xmp thm pp3 dop cos"
+)
+_NO_PICTURES = {f".{end}" for end in _OTHER_FILES.split()}
+
+
+def _is_passed_over(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return not _is_picture(path) and suffix not in _NO_PICTURES and path.is_file()
+
+
+def _remedy(path: Path) -> str:
+    """Say what a file is by its name, and what to do with it."""
+    if not path.suffix:
+        return "a file without a suffix; give it that of its format if it is a picture"
+    if path.suffix.lower() in _NO_PICTURES:
+        return "a file of another kind; leave it out"
+    return _REMEDY_OF.get(path.suffix.lower(), "an unknown format; convert it to PNG or TIFF")
 
 
 def _refuse_no_file(path: Path) -> None:
@@ -369,8 +465,11 @@ class _Format(NamedTuple):
     write: Callable[[BinaryIO, np.ndarray, Any], None]
 
 
-def _decode(path: Path) -> tuple[str, _Decoded]:
-    """Return the name of the format and the decoded file; all trouble becomes one line."""
+def _decode(path: Path, *, inks: bool = False) -> tuple[str, _Decoded]:
+    """Return the name of the format and the decoded file; all trouble becomes one line.
+
+    inks: turn CMYK into RGB instead of refusing it.
+    """
     _refuse_no_file(path)
     with reading(path), open(path, "rb") as file:
         head = file.read(12)
@@ -380,7 +479,13 @@ def _decode(path: Path) -> tuple[str, _Decoded]:
     if name is None:
         raise _bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
     try:
-        return name, _FORMATS[name].read(path)
+        try:
+            return name, _FORMATS[name].read(path)
+        except UnpairedError:
+            may_be_inks = inks and name in ("JPEG", "TIFF")
+            if not may_be_inks or (samples := _read_inks(path, name)) is None:
+                raise
+            return name, _Decoded(samples[None], False, None)
     except (UnpairedError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -409,10 +514,16 @@ def _refuse_size(path: Path, width: int, height: int, pages: int = 1) -> None:
 
 # ---- PNG ----------------------------------------------------------------------------------------
 
-# What else a PNG says about its pixels: colour space, resolution, EXIF, texts.
+# What else a PNG says about its pixels: colour space, resolution, position, calibration, EXIF,
+# texts. Besides, a small fourth letter says that a part stays true whatever becomes of the pixels.
 _PNG_CARRIED = (
-    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
-    b"zTXt", b"iTXt",
+    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"oFFs", b"sCAL",
+    b"pCAL", b"sTER", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
+)  # fmt: skip
+# The pixels themselves, and what is about their old values: nothing that anybody would miss.
+_PNG_PIXELS = (
+    b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"bKGD", b"sBIT", b"hIST", b"sPLT", b"tIME",
+    b"iDOT",
 )  # fmt: skip
 _PNG_FIRST_CHUNK_END = 33  # signature and IHDR
 
@@ -426,8 +537,14 @@ def _read_png(path: Path) -> _Decoded:
         raise _bad(path, "an animation", "save its frames as a TIFF stack")
     samples = imagecodecs.png_decode(data)
     samples = samples[..., None] if samples.ndim == 2 else samples
-    carried = b"".join(bytes(chunk) for kind, chunk in chunks if kind in _PNG_CARRIED)
-    return _Decoded(samples[None], samples.shape[-1] in (2, 4), carried)
+    others = [(kind, chunk) for kind, chunk in chunks if kind not in _PNG_PIXELS]
+    kept = [kind in _PNG_CARRIED or kind[3:].islower() for kind, _ in others]
+    carried = b"".join(
+        bytes(chunk) for (_, chunk), is_kept in zip(others, kept, strict=True) if is_kept
+    )
+    lost = {kind.decode() for (kind, _), is_kept in zip(others, kept, strict=True) if not is_kept}
+    notes = (f"parts of the PNG are left out: {', '.join(sorted(lost))}",) if lost else ()
+    return _Decoded(samples[None], samples.shape[-1] in (2, 4), carried, notes)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -463,18 +580,113 @@ def _write_png(file: BinaryIO, samples: np.ndarray, carried: bytes) -> None:
     file.write(data[:_PNG_FIRST_CHUNK_END] + carried + data[_PNG_FIRST_CHUNK_END:])
 
 
+# ---- CMYK ---------------------------------------------------------------------------------------
+
+
+def _read_inks(path: Path, format_name: str) -> np.ndarray | None:
+    """Return a CMYK JPEG or TIFF as RGB, H x W x 3 uint8; None for pictures of another kind.
+
+    Pillow knows that Adobe writes inks in JPEG the other way round.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(path, formats=(format_name,))
+        except UnidentifiedImageError:
+            return None  # a TIFF that Pillow does not know
+        with image:
+            if image.mode != "CMYK" or (format_name == "TIFF" and image.n_frames > 1):
+                return None
+            _refuse_size(path, *image.size)
+            return np.asarray(_in_srgb(image))
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Turn CMYK into sRGB by the embedded profile; without a usable one, as inks on white paper."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # A damaged profile, or one of other colours than the picture has.
+    return image.convert("RGB")
+
+
 # ---- JPEG and WebP ------------------------------------------------------------------------------
 
 
+_EOI, _SOS = 0xD9, 0xDA
+_JFIF_OWNER, _ICC_OWNER, _MPF_OWNER = b"JFIF\0", b"ICC_PROFILE\0", b"MPF\0"
+
+
+class _Segment(NamedTuple):
+    """A part of a JPEG that says something beside its pixels. data: with marker and length."""
+
+    marker: int
+    data: bytes
+
+    def belongs_to(self, owner: bytes) -> bool:
+        return self.data[4 : 4 + len(owner)] == owner
+
+
 def _read_jpeg(path: Path) -> _Decoded:
-    return _read_with_pillow(path, ("JPEG", "MPO"))
+    samples, image_info = _read_with_pillow(path, ("JPEG", "MPO"))
+    segments = list(_jpeg_segments(path.read_bytes()))
+    kept = [segment for segment in segments if not segment.belongs_to(_MPF_OWNER)]
+    notes = ()
+    if image_info["pictures"] > 1:
+        notes = (f"it holds {image_info['pictures']} pictures; all but the first are left out",)
+    return _Decoded(samples, False, kept, notes)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
+    """Yield what programs and makers have put before the pixels: EXIF, profile, XMP, texts ...
+
+    They are kept as they are, so that nothing is too large to be written again. Adobe's own tells
+    how the colours are stored, which is the writer's matter.
+    """
+    start = 2
+    while start + 4 <= len(data):
+        if data[start] != 0xFF or data[start + 1] in (0x00, 0xFF):
+            start += 1  # Decoders pass over what is between the parts.
+            continue
+        marker = data[start + 1]
+        if marker in (_SOS, _EOI):
+            return
+        if 0xD0 <= marker <= 0xD8 or marker == 0x01:  # They have no length.
+            start += 2
+            continue
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        if length < 2:
+            return  # Damaged, though decoders may find their way.
+        segment = _Segment(marker, data[start : start + 2 + length])
+        is_adobe = marker == 0xEE and segment.belongs_to(b"Adobe")
+        if (0xE0 <= marker <= 0xEF or marker == 0xFE) and not is_adobe:
+            yield segment
+        start += 2 + length
+
+
+def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: list[_Segment]) -> None:
+    encoded = io.BytesIO()
+    _to_pillow(samples).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    data = encoded.getvalue()
+    (length,) = struct.unpack_from(">H", data, 4)
+    jfif, rest = data[2 : 4 + length], data[4 + length :]
+    # JFIF comes first, the picture's own or else Pillow's.
+    ahead = b"" if any(segment.belongs_to(_JFIF_OWNER) for segment in carried) else jfif
+    file.write(data[:2] + ahead + b"".join(segment.data for segment in carried) + rest)
 
 
 def _read_webp(path: Path) -> _Decoded:
-    return _read_with_pillow(path, ("WEBP",))
+    samples, info = _read_with_pillow(path, ("WEBP",))
+    carried = {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
+    return _Decoded(samples, samples.shape[-1] == 4, carried)
 
 
-def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
+def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return samples, 1 x H x W x S, and what Pillow finds beside them."""
     with warnings.catch_warnings():
         # About sizes below the cap, and about flaws in metadata that is carried over unread.
         warnings.simplefilter("ignore")
@@ -485,15 +697,9 @@ def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> _Decoded:
             if image.mode not in ("L", "RGB", "RGBA"):
                 raise _bad(path, f"{image.mode} colours", "convert it to RGB or gray")
             samples = np.asarray(image)
-            kept = ("exif", "icc_profile", "dpi", "xmp")
-            carried = {key: image.info[key] for key in kept if key in image.info}
+            info = {**image.info, "pictures": getattr(image, "n_frames", 1)}
     samples = samples[..., None] if samples.ndim == 2 else samples
-    return _Decoded(samples[None], samples.shape[-1] == 4, carried)
-
-
-def _write_jpeg(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
-    options = {"quality": JPEG_QUALITY, "subsampling": 0, **carried}
-    _to_pillow(samples).save(file, "JPEG", **options)
+    return samples[None], info
 
 
 def _write_webp(file: BinaryIO, samples: np.ndarray, carried: dict[str, Any]) -> None:
@@ -508,16 +714,8 @@ def _to_pillow(samples: np.ndarray) -> Image.Image:
 
 # ---- TIFF ---------------------------------------------------------------------------------------
 
-# Tags copied byte by byte: document, camera, orientation, description (ImageJ and OME keep their
-# axes there), software, dates, author, XMP, geography (GeoTIFF, GDAL), colour profile, ImageJ and
-# Micro-Manager. None of them holds a file offset or describes how the samples are stored.
-_TIFF_CARRIED = (
-    269, 270, 271, 272, 274, 285, 305, 306, 315, 700, 33432, 33550, 33922, 34264, 34675, 34735,
-    34736, 34737, 42112, 42113, 50838, 50839, 51123,
-)  # fmt: skip
-_DESCRIPTION = 270
-_IMAGEJ = (50838, 50839)
-_GRAY_ONLY = (_DESCRIPTION, 34675, *_IMAGEJ)  # the second is the colour profile
+_GRAY_ONLY = (DESCRIPTION, PROFILE, *IMAGEJ)
+_METAMORPH = range(33628, 33632)
 _TIFF_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
 _PREDICTABLE = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "LZMA", "ZSTD")
@@ -532,19 +730,45 @@ _CLASSIC_TIFF_BYTES = 2**32 - 2**25  # leaves room for headers
 _ALPHA_KINDS = (1, 2)  # values of ExtraSamples: associated and unassociated alpha
 
 
+class _Around(NamedTuple):
+    """All of a file but its pixels, where makers' tags point into the file.
+
+    pieces: offsets with the bytes there. segments: offsets and lengths of the pixels, in order.
+    """
+
+    pieces: list[tuple[int, bytes]]
+    segments: list[tuple[int, int]]
+    is_planar: bool
+
+
 class _TiffLayout(NamedTuple):
-    """options: of every page, for the writer. tags: of each page, to be copied."""
+    """options: of every page, for the writer. tags: of each page, to be copied.
+
+    around: what to write the same pixels into instead; None for most files.
+    left_out: codes of tags that are lost once ``around`` is.
+    """
 
     options: dict[str, Any]
     byteorder: str
     is_bigtiff: bool
-    tags: list[list[tuple]]
+    tags: list[list[Tag]]
+    around: _Around | None
+    left_out: set[int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.around is not None or not self.left_out:
+            return ()
+        if self.left_out & set(_METAMORPH):
+            return ("the description of the series by MetaMorph is left out",)
+        codes = ", ".join(map(str, sorted(self.left_out)))
+        return (f"TIFF tags that only the original file can hold are left out: {codes}",)
 
     def of_rgb(self) -> _TiffLayout:
         """Return the same for RGB samples in place of gray ones."""
         options = {"photometric": tifffile.PHOTOMETRIC.RGB, "planarconfig": "contig"}
-        tags = [[tag for tag in page if tag[0] not in _GRAY_ONLY] for page in self.tags]
-        return self._replace(options=self.options | options, tags=tags)
+        tags = [[tag for tag in page if tag.code not in _GRAY_ONLY] for page in self.tags]
+        return self._replace(options=self.options | options, tags=tags, around=None)
 
     def of_float(self, is_gray: bool) -> _TiffLayout:
         """Return the same for 32-bit floats in place of integers."""
@@ -554,49 +778,54 @@ class _TiffLayout(NamedTuple):
         tags = [[_retyped(tag) for tag in page] for page in self.tags]
         if not is_gray:  # ImageJ knows no colours of floats.
             tags = [[tag for tag in page if not _is_imagej(tag)] for page in tags]
-        return self._replace(options=options, tags=tags)
+        return self._replace(options=options, tags=tags, around=None)
 
 
-def _is_imagej(tag: tuple) -> bool:
-    return tag[0] in _IMAGEJ or (tag[0] == _DESCRIPTION and tag[3].startswith(b"ImageJ="))
+def _is_imagej(tag: Tag) -> bool:
+    return tag.code in IMAGEJ or (tag.code == DESCRIPTION and tag.value.startswith(b"ImageJ="))
 
 
-def _retyped(tag: tuple) -> tuple:
+def _retyped(tag: Tag) -> Tag:
     """Return a tag with floats in place of integers, where it is an OME description."""
-    code, kind, _, value, once = tag
-    if code != _DESCRIPTION or b"<OME" not in value:
+    if tag.code != DESCRIPTION or b"<OME" not in tag.value:
         return tag
-    value = re.sub(rb'(<(?:\w+:)?Pixels\b[^>]*\bType=")\w+"', rb'\1float"', value)
+    value = re.sub(rb'(<(?:\w+:)?Pixels\b[^>]*\bType=")\w+"', rb'\1float"', tag.value)
     value = re.sub(rb'\s+SignificantBits="\d+"', b"", value)
-    return code, kind, len(value), value, once
+    return tag._replace(count=len(value), value=value)
 
 
 def _read_tiff(path: Path) -> _Decoded:
-    _check_page_chain(path)
+    chain = _page_chain(path)
     with tifffile.TiffFile(path) as tiff:
-        pages = [page for page in tiff.pages if not page.is_reduced and not page.is_mask]
-        pages = pages or list(tiff.pages)
+        every = list(tiff.pages)
+        pages = [page for page in every if not page.is_reduced and not page.is_mask] or every
         _refuse_tiff_kind(path, pages)
-        first, count = pages[0], _page_count(tiff, pages)
+        _refuse_pictures_elsewhere(path, pages)
+        series = _series_of_one_header(path, tiff, pages, chain)
+        first = pages[0]
+        count = sum(_planes(page, series) for page in pages)
         _refuse_size(path, first.imagewidth, first.imagelength, count)
-        _check_segments(pages, tiff.filehandle.size)
-        samples = _stack(_tiff_arrays(tiff, pages, count), count)
-        layout = _tiff_layout(tiff, pages, count)
-    return _Decoded(samples, _has_alpha(first), layout)
+        _check_segments(pages, series, tiff.filehandle.size)
+        samples = _stack(_tiff_arrays(pages, series), count)
+        layout = _tiff_layout(tiff, pages, series, chain)
+        notes = (*layout.notes, *_tiff_notes(every, pages, series, tiff.filehandle.size))
+    return _Decoded(samples, _has_alpha(first), layout, notes)
 
 
-def _check_page_chain(path: Path) -> None:
-    """Raise ValueError if the chain of pages leads out of the file or back.
+def _page_chain(path: Path) -> list[dict[int, int]]:
+    """Return, for every page, the codes of its tags and how many values each has.
 
-    The reader would only see fewer pages.
+    Raises ValueError if the chain of pages leads out of the file or back: the reader would only
+    see fewer pages. It also passes over damaged tags, which may tell of more planes.
     """
-    size = path.stat().st_size
+    size, pages = path.stat().st_size, []
     with open(path, "rb") as file:
         order = "<" if file.read(2) == b"II" else ">"
         (version,) = struct.unpack(f"{order}H", file.read(2))
-        count_format, entry_bytes, offset_format = (
-            ("Q", 20, "Q") if version == 43 else ("H", 12, "I")
+        count_format, entry_format, offset_format = (
+            ("Q", "HHQQ", "Q") if version == 43 else ("H", "HHII", "I")
         )
+        entry_bytes = struct.calcsize(order + entry_format)
         file.seek(8 if version == 43 else 4)
         seen: set[int] = set()
         while offset := _unpack_next(file, order + offset_format):
@@ -604,8 +833,13 @@ def _check_page_chain(path: Path) -> None:
                 raise ValueError(f"page {len(seen) + 1} is missing")
             seen.add(offset)
             file.seek(offset)
-            entries = _unpack_next(file, order + count_format)
-            file.seek(entries * entry_bytes, os.SEEK_CUR)
+            length = entry_bytes * _unpack_next(file, order + count_format)
+            entries = file.read(min(length, size))
+            if len(entries) < length:
+                raise ValueError(f"page {len(seen)} is cut short")
+            tags = struct.iter_unpack(order + entry_format, entries)
+            pages.append({code: count for code, _, count, _ in tags})
+    return pages
 
 
 def _unpack_next(file: io.BufferedReader, number_format: str) -> int:
@@ -663,31 +897,111 @@ def _has_alpha(page: tifffile.TiffPage) -> bool:
     return len(page.extrasamples) == 1 and page.extrasamples[0] in _ALPHA_KINDS
 
 
-def _page_count(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> int:
-    """Return the number of pages, of which a stack with one header shows only the first."""
-    if len(pages) == 1 and (tiff.is_imagej or tiff.is_shaped):
-        return tiff.series[0].size // pages[0].size
-    return len(pages)
+def _refuse_pictures_elsewhere(path: Path, pages: list[tifffile.TiffPage]) -> None:
+    """Refuse files whose picture proper is not in the chain of pages, as in camera raw."""
+    for page in pages:
+        for inner in page.pages or ():
+            is_larger = inner.imagewidth * inner.imagelength > page.imagewidth * page.imagelength
+            if is_larger or (page.is_reduced and not inner.is_reduced):
+                remedy = "develop it, or save it as an ordinary TIFF"
+                raise _bad(path, "the picture stands behind a preview, as in camera raw", remedy)
 
 
-def _check_segments(pages: list[tifffile.TiffPage], size: int) -> None:
+def _series_of_one_header(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    chain: list[dict[int, int]],
+) -> dict[int, tifffile.TiffPageSeries]:
+    """Return the series of which a page is the only header, by the number of that page.
+
+    The planes follow each other in the file: ImageJ's large stacks, MetaMorph's series and
+    tifffile's shorter ones. Raises UnpairedError if they cannot be read.
+    """
+    # Numbers of planes that the file claims: the reader gives way where it does not find them.
+    claimed = [chain[pages[0].index].get(code, 1) for code in _METAMORPH[1:]]
+    if tiff.is_imagej:
+        claimed.append(int((tiff.imagej_metadata or {}).get("images", 1)))
+    found = {}
+    if tiff.is_imagej or tiff.is_shaped or tiff.is_stk:
+        numbers = {page.index for page in pages}
+        with np.errstate(all="ignore"):  # about distances between planes that nobody measured
+            all_series = tiff.series
+        for series in all_series:
+            header = series.keyframe
+            if header.index in numbers and series.size > header.size * len(series.pages):
+                found[header.index] = series
+    # Of several such series tifffile finds the first.
+    if any('"truncated": true' in page.description for page in pages if page.index not in found):
+        raise _bad(path, "several stacks of one header each", "save each as its own TIFF stack")
+    planes = sum(_planes(page, found) for page in pages)
+    if max(claimed, default=1) > planes:
+        raise ValueError(f"{max(claimed)} pages announced, {planes} there")
+    if any(series.dataoffset is None for series in found.values()):
+        raise _bad(path, f"{planes} planes compressed under one header", "save it as a TIFF stack")
+    return found
+
+
+def _planes(page: tifffile.TiffPage, series: dict[int, tifffile.TiffPageSeries]) -> int:
+    """Return the number of planes of a page: 1, unless it is the header of a series."""
+    return series[page.index].size // page.size if page.index in series else 1
+
+
+def _check_segments(
+    pages: list[tifffile.TiffPage], series: dict[int, tifffile.TiffPageSeries], size: int
+) -> None:
     """Raise ValueError if samples lie beyond the end: some decoders would make them up."""
     for number, page in enumerate(pages, 1):
-        ends = (a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True))
+        ends = [a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if page.index in series:
+            ends.append(series[page.index].dataoffset + _planes(page, series) * page.nbytes)
         if max(ends, default=0) > size:
             raise ValueError(f"page {number} is cut short")
 
 
+def _tiff_notes(
+    every: list[tifffile.TiffPage],
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+    size: int,
+) -> Iterator[str]:
+    """Yield what else the file holds than the pages that are read, previews left aside."""
+    if any(page.is_mask for page in every if page not in pages):
+        yield "its transparency mask is left out"
+    last = pages[-1]
+    if last.is_final:
+        # Planes that only a maker's own tags tell of follow the pixels of the last page.
+        end = last.dataoffsets[0] + last.nbytes * _planes(last, series)
+        unknown = min(start for start in (*_starts(every), size) if start >= end) - end
+        if unknown >= last.nbytes:
+            yield (
+                f"{unknown} bytes behind its pixels belong to no page that its header tells of; "
+                "if they are more pictures, save them as an ordinary TIFF stack"
+            )
+
+
+def _starts(pages: Iterable[tifffile.TiffPage]) -> Iterator[int]:
+    """Yield where the parts of a file start that pages tell of."""
+    for page in pages:
+        yield page.offset
+        yield from page.dataoffsets
+        for tag in page.tags:
+            yield tag.valueoffset
+            if tag.code in LINKS and isinstance(tag.value, int):
+                yield tag.value
+        yield from _starts(page.pages or ())
+
+
 def _tiff_arrays(
-    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+    pages: list[tifffile.TiffPage], series: dict[int, tifffile.TiffPageSeries]
 ) -> Iterator[np.ndarray]:
-    """Yield H x W x S per page."""
-    if count > len(pages):
-        for array in tiff.series[0].asarray().reshape(count, *pages[0].shape):
-            yield _channels_last(array, pages[0])
-    else:
-        for page in pages:
-            yield _channels_last(page.asarray(), page)
+    """Yield H x W x S per plane."""
+    for page in pages:
+        if page.index in series:
+            planes = series[page.index].asarray().reshape(-1, *page.shape)
+        else:
+            planes = [page.asarray()]
+        yield from (_channels_last(plane, page) for plane in planes)
 
 
 def _channels_last(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
@@ -709,7 +1023,10 @@ def _stack(arrays: Iterable[np.ndarray], count: int) -> np.ndarray:
 
 
 def _tiff_layout(
-    tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], count: int
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+    chain: list[dict[int, int]],
 ) -> _TiffLayout:
     first = pages[0]
     turned_rgb = _is_palette(first) or first.photometric == tifffile.PHOTOMETRIC.YCBCR
@@ -726,10 +1043,36 @@ def _tiff_layout(
     if first.axes != "YX" or turned_rgb:
         options["planarconfig"] = "separate" if first.axes == "SYX" else "contig"
     # A description that counts the dimensions is wrong once these change.
-    is_stale = _is_palette(first) or (count > len(pages) and not tiff.is_imagej)
-    carried = [code for code in _TIFF_CARRIED if not (is_stale and code == _DESCRIPTION)]
-    tags = [_raw_tags(page, carried) for page in pages] + [[]] * (count - len(pages))
-    return _TiffLayout(options, tiff.byteorder, tiff.is_bigtiff, tags)
+    is_stale = _is_palette(first) or (series and tiff.is_shaped)
+    tags, left_out = [], set()
+    for page in pages:
+        copied, others = page_tags(page, chain[page.index])
+        left_out |= others
+        tags.append([tag for tag in copied if not (is_stale and tag.code == DESCRIPTION)])
+        tags += [[]] * (_planes(page, series) - 1)
+    around = None
+    if tiff.is_stk or tiff.is_lsm or tiff.is_fluoview:
+        around = _around(tiff, pages, series)
+    return _TiffLayout(options, tiff.byteorder, tiff.is_bigtiff, tags, around, left_out)
+
+
+def _around(
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    series: dict[int, tifffile.TiffPageSeries],
+) -> _Around | None:
+    """Return all but the pixels of a file that has them uncompressed; None for others."""
+    if not all(page.is_final for page in pages):
+        return None
+    segments = [(page.dataoffsets[0], page.nbytes * _planes(page, series)) for page in pages]
+    file, pieces, start = tiff.filehandle, [], 0
+    for offset, length in [*sorted(segments), (file.size, 0)]:
+        if offset < start:  # Pages share their pixels.
+            return None
+        file.seek(start)
+        pieces.append((start, file.read(offset - start)))
+        start = offset + length
+    return _Around(pieces, segments, pages[0].axes == "SYX")
 
 
 def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
@@ -741,18 +1084,10 @@ def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
     return {"resolution": ratios, "resolutionunit": unit if unit in (1, 2, 3) else None}
 
 
-def _raw_tags(page: tifffile.TiffPage, codes: list[int]) -> list[tuple]:
-    """Return tags as the writer takes them, values as bytes in the file's byte order."""
-    file, copies = page.parent.filehandle, []
-    for tag in page.tags:
-        if tag.code in codes:
-            file.seek(tag.valueoffset)
-            value = file.read(tag.valuebytecount)
-            copies.append((int(tag.code), int(tag.dtype), tag.count, value, False))
-    return copies
-
-
 def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> None:
+    if layout.around is not None:
+        _write_into(file, samples, layout.around, layout.byteorder)
+        return
     is_bigtiff = layout.is_bigtiff or samples.nbytes > _CLASSIC_TIFF_BYTES
     with tifffile.TiffWriter(
         file, bigtiff=is_bigtiff, byteorder=layout.byteorder, ome=False
@@ -762,8 +1097,23 @@ def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> Non
                 page = np.moveaxis(page, -1, 0)
             elif page.shape[-1] == 1:
                 page = page[..., 0]
+            extra = for_writer(tags, Layout(layout.byteorder, is_bigtiff))
             # Without metadata=None and software=False the writer adds its own description.
-            writer.write(page, **layout.options, metadata=None, software=False, extratags=tags)
+            writer.write(page, **layout.options, metadata=None, software=False, extratags=extra)
+    write_links(file, layout.tags)
+
+
+def _write_into(file: BinaryIO, samples: np.ndarray, around: _Around, byteorder: str) -> None:
+    """Write a file as it was, with these samples in place of its own."""
+    for offset, piece in around.pieces:
+        file.seek(offset)
+        file.write(piece)
+    planes = np.moveaxis(samples, -1, 1) if around.is_planar else samples
+    planes = iter(planes.astype(samples.dtype.newbyteorder(byteorder), copy=False))
+    for offset, length in around.segments:
+        file.seek(offset)
+        while file.tell() < offset + length:
+            file.write(next(planes).tobytes())
 
 
 # ---- Integers written as floats -----------------------------------------------------------------
@@ -772,7 +1122,8 @@ def _write_tiff(file: BinaryIO, samples: np.ndarray, layout: _TiffLayout) -> Non
 def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
     """Return how to write an integer picture as a TIFF of floats, and what is lost thereby."""
     if picture.format == "TIFF":
-        return picture.carried.of_float(picture.is_gray), ()
+        layout = picture.carried.of_float(picture.is_gray)
+        return layout, layout.notes if picture.carried.around else ()
     info = _info_of(picture)
     options = {
         "photometric": "minisblack" if picture.is_gray else "rgb",
@@ -783,11 +1134,29 @@ def _float_layout(picture: Picture) -> tuple[_TiffLayout, tuple[str, ...]]:
     }
     if "dpi" in info:
         options |= {"resolution": info["dpi"], "resolutionunit": "inch"}
-    tags = []
-    for code, key in ((700, "xmp"), (34675, "icc_profile")):
+    tags, byteorder = exif_tags(info.get("exif", b""))
+    for code, key in ((XMP, "xmp"), (PROFILE, "icc_profile")):
         if info.get(key):
-            tags.append((code, 7, len(info[key]), bytes(info[key]), False))
-    return _TiffLayout(options, "<", False, [tags]), ()
+            tags[code] = Tag(code, 7, len(info[key]), bytes(info[key]))
+    notes = ()
+    if _has_other_parts(picture):
+        notes = ("comments, texts and parts for single programs do not go into the TIFF",)
+    layout = _TiffLayout(options, byteorder, False, [list(tags.values())], None, set())
+    return layout, notes
+
+
+def _has_other_parts(picture: Picture) -> bool:
+    """Tell whether a PNG or JPEG says more than EXIF, XMP, profile, resolution and colours."""
+    if picture.format == "PNG":
+        others = (b"tEXt", b"zTXt", b"iTXt", b"oFFs", b"sCAL", b"pCAL", b"sTER")
+        kinds = [chunk[4:8] for chunk in _split_chunks(picture.carried)]
+        return any(kind in others or kind not in _PNG_CARRIED for kind in kinds)
+    if picture.format == "JPEG":
+        return any(
+            segment.marker not in (0xE0, 0xE1) and not segment.belongs_to(_ICC_OWNER)
+            for segment in picture.carried
+        )
+    return False
 
 
 def _info_of(picture: Picture) -> dict[str, Any]:

@@ -6,7 +6,6 @@ do not know of each other at all.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
@@ -15,7 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from filelock import Timeout
+
 from unpaired.errors import UnpairedError
+from unpaired.files import lock_file
 
 SECONDS_BETWEEN_TRIES = 0.5
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -78,13 +80,10 @@ def _try_lock(locks: ExitStack, path: Path) -> bool:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o1777)  # Other people on this machine lease as well.
-    # Linux may refuse to create in such a folder what another person created there before.
-    create = 0 if path.exists() else os.O_CREAT
-    descriptor = os.open(path, os.O_RDONLY | create, 0o644)
+    lock = lock_file(path, shared=True)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
-    locks.callback(os.close, descriptor)
+    locks.callback(lock.release)
     return True

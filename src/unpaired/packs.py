@@ -24,7 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from unpaired.errors import UnpairedError, list_some
+from unpaired.errors import UnpairedError, list_some, shown
 from unpaired.files import atomic_path
 from unpaired.progress import Progress
 
@@ -42,6 +42,7 @@ class Record:
 
     arrays: field name -> array H x W x C (uint8, uint16 or float32). scene: records of one scene
     must never be split between training and test. sha256_file: digest of the file it came from.
+    Names of files that are not UTF-8 appear as `errors.shown` shows them.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Record:
     sha256_pixels: str = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", shown(self.name))
+        object.__setattr__(self, "scene", shown(self.scene))
         digest = hashlib.sha256()
         for key in sorted(self.arrays):
             array = np.ascontiguousarray(self.arrays[key])

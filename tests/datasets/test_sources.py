@@ -86,6 +86,19 @@ def test_imagenet_squeezed_to_squares(tmp_path):
     assert np.abs(found[0].arrays["image"].mean() - picture.mean()) < 3
 
 
+@pytest.mark.parametrize("name", ["imagenet_val", "imagenet_train"])
+def test_a_cmyk_picture_among_others_is_packed(tmp_path, name):
+    folder = tmp_path / "class"
+    for number in range(3):
+        save(folder / f"{number}.JPEG", 300, 300, seed=number)
+    print_inks = Image.new("CMYK", (300, 280), (0, 255, 255, 0))
+    print_inks.save(folder / "1.JPEG", "JPEG")
+    found = list(open_reader(DATASETS[name])(tmp_path))
+    assert [record.name for record in found] == ["class/0", "class/1", "class/2"]
+    red = found[1].arrays["image"].mean((0, 1))
+    assert red[0] > 200 > 60 > red[1:].max()
+
+
 def test_the_listed_imagenet_pictures_alone_are_tested_on(tmp_path):
     folder = tmp_path / "imagenet/val"
     for number in range(1, 7):

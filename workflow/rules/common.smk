@@ -1,5 +1,4 @@
 # Functions and names that the rules share; no rule stands here.
-import fcntl
 import os
 import shlex
 import sys
@@ -7,9 +6,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from filelock import Timeout
+
 from unpaired.datasets import RENDERED, folder_of, get_dataset, how_to_get, is_present
 from unpaired.errors import UnpairedError, exit_with
-from unpaired.files import sha256_of
+from unpaired.files import lock_file, sha256_of
 from unpaired.fingerprint import ROOT, fingerprint
 from unpaired.methods import module_of
 from unpaired.plan import Model, Pairs, Score, TablePlan, plan_tables, uses_gpu
@@ -372,11 +373,9 @@ def hold_run_lock():
     The kernel frees this lock when the process ends, however it ends; Snakemake's own lock stays
     behind after kill -9 and is therefore switched off in profiles/default.
     """
-    path = Path(".snakemake", "run.lock")
-    path.parent.mkdir(exist_ok=True)
-    file = open(path, "w")
+    lock = lock_file(Path(".snakemake", "run.lock"))
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
         exit_with(f"another run is working in {Path.cwd()}; wait for it to end or stop it")
-    RUN_LOCK.append(file)
+    RUN_LOCK.append(lock)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unpaired.errors import UnpairedError, list_some
+from unpaired.errors import UnpairedError, list_some, shown
 from unpaired.files import sha256_of
 from unpaired.images import find_pictures, read_rgb8
 from unpaired.packs import Record
@@ -34,12 +34,17 @@ def colour_records(folder: Path) -> Iterator[Record]:
 
 
 def records_of(paths: Iterable[Path], folder: Path) -> Iterator[Record]:
-    """Yield a record per readable path; its name is the path below ``folder`` without suffix."""
+    """Yield a record per readable path; its name is the path below ``folder`` without suffix.
+
+    CMYK pictures, of which ImageNet has some, are turned into RGB.
+    """
     bad, seen = [], {}
     for path in paths:
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in seen:
-            bad.append(f"{path} and {seen[name]} differ only in their suffix; keep one")
+            bad.append(
+                f"{shown(path)} and {shown(seen[name])} differ only in their suffix; keep one"
+            )
             continue
         seen[name] = path
         try:
@@ -49,4 +54,4 @@ def records_of(paths: Iterable[Path], folder: Path) -> Iterator[Record]:
             continue
         yield Record(name, {"image": image}, f"{folder.name}:{name}", sha256_of(path))
     if bad:
-        raise UnpairedError(f"{folder}: {len(bad)} bad pictures: {list_some(bad)}")
+        raise UnpairedError(f"{shown(folder)}: {len(bad)} bad pictures: {list_some(bad)}")
