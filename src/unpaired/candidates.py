@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,23 +57,26 @@ def judge_candidates(
     stride: int,
     device: str,
     precision: str,
+    begin: Callable[[str], None] = lambda name: None,
 ) -> Iterator[Tried]:
     """Try methods in the order given, each in a process of its own; yield each once it is through.
 
     training, judging: packs as `judging.Job` says. The weights of NAME are saved beside the latter
     as NAME.safetensors. deadline: of `time.monotonic`, for training and judging of all. A method
     gets an equal share of what is left, but at least SECONDS_LEAST; those for which nothing is
-    left are not tried. The first one is tried in any case, and ended at the deadline.
+    left are not tried. The first one is tried in any case, and ended at the deadline. begin is
+    called with the name of every method that is begun.
     """
     for number, name in enumerate(methods):
-        begin = time.monotonic()
-        left = deadline - begin
+        start = time.monotonic()
+        left = deadline - start
         if number and left < SECONDS_LEAST:
             yield Tried(name, failure=NOT_TRIED)
             continue
         share = left / min(len(methods) - number, max(1, int(left / SECONDS_LEAST)))
         model = judging.with_name(f"{name}.safetensors")
-        job = Job(name, begin + share, training, judging, model, stride, device, precision)
+        job = Job(name, start + share, training, judging, model, stride, device, precision)
+        begin(name)
         outcomes, failure = (), ""
         try:
             outcomes = tuple(in_own_process(run_method, job, deadline=deadline))
@@ -81,7 +84,7 @@ def judge_candidates(
             failure = NOT_FINISHED
         except UnpairedError as error:  # The other methods go on.
             failure = f"failed: {error}"
-        yield Tried(name, outcomes, failure, time.monotonic() - begin)
+        yield Tried(name, outcomes, failure, time.monotonic() - start)
 
 
 def minutes_for_all(tried: Sequence[Tried], seconds_before: float) -> int:

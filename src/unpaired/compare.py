@@ -182,13 +182,16 @@ class _Run:
     training: Path
     judging: Path
     tried: list[Tried] = field(default_factory=list)
+    ranking: list[Ranked] = field(default_factory=list)
     seconds_before: float = 0.0
     kept: Path | None = None
     command: str = ""
 
-    @property
-    def ranking(self) -> list[Ranked]:
-        return rank([outcome for tried in self.tried for outcome in tried.outcomes])
+    def add(self, tried: Tried) -> None:
+        """Take what became of the next method."""
+        self.tried.append(tried)
+        if tried.outcomes:
+            self.ranking = rank([outcome for one in self.tried for outcome in one.outcomes])
 
     @property
     def unranked(self) -> list[Tried]:
@@ -237,32 +240,34 @@ def _conditions(paths: list[Path], noise: NoiseCorrelation | None, stride: int) 
 
 def _try_all(run: _Run, deadline: float, options: Options, screen: Screen) -> bool:
     """Try every method and keep what is done after each; return whether it was stopped."""
-    candidates = judge_candidates(
-        run.methods,
-        run.training,
-        run.judging,
-        deadline=deadline,
-        stride=run.stride,
-        device=options.device,
-        precision=options.precision,
-    )
+
+    def begin(name: str) -> None:
+        screen.begin(f"trying {name} ({len(run.tried) + 1} of {len(run.methods)})")
+
     try:
-        for number, name in enumerate(run.methods, start=1):
-            screen.begin(f"trying {name} ({number} of {len(run.methods)})")
-            tried = next(candidates)
-            run.tried.append(tried)
-            if tried.failure:
-                screen.tell(_reason(tried.failure, [name]))
-            elif run.waiting:
+        for tried in judge_candidates(
+            run.methods,
+            run.training,
+            run.judging,
+            deadline=deadline,
+            stride=run.stride,
+            device=options.device,
+            precision=options.precision,
+            begin=begin,
+        ):
+            run.add(tried)
+            if tried.failure not in ("", NOT_TRIED):
+                screen.tell(_reason(tried.failure, [tried.method]))
+            elif tried.outcomes and run.waiting:
                 screen.show(run.ranking)
             _keep(run)
     except KeyboardInterrupt:
         if not run.ranking:
             raise KeyboardInterrupt(NOTHING_DONE) from None
-        reasons = [STOPPED, *[STOPPED_BEFORE] * len(run.waiting)]
-        run.tried += [
-            Tried(name, failure=reason) for name, reason in zip(run.waiting, reasons, strict=False)
-        ]
+        reason = STOPPED
+        for name in run.waiting:
+            run.add(Tried(name, failure=reason))
+            reason = STOPPED_BEFORE
         _keep(run)
         return True
     return False
@@ -273,10 +278,9 @@ def _try_all(run: _Run, deadline: float, options: Options, screen: Screen) -> bo
 
 def _keep(run: _Run) -> None:
     """Write the table, the page and the first one's model, as far as things stand."""
-    ranking = run.ranking
+    ranking, before = run.ranking, run.kept
     if not ranking:
         return
-    before = run.kept
     _keep_model(run, ranking[0])
     unranked = [*run.unranked, *(Tried(name, failure=NOT_YET) for name in run.waiting)]
     write_rows(run.output / TABLE, list(rows(ranking, unranked)))
@@ -298,17 +302,17 @@ def _keep_model(run: _Run, first: Ranked) -> None:
     """Keep the weights of the first one, if it has any, and the command that uses it."""
     outcome = first.outcome
     words = ["unpaired", "denoise", *map(str, run.inputs), "--output", "restored"]
-    run.kept = None
+    kept = None
     if outcome.model is None:
         words += ["--method", outcome.method]
     else:
-        run.kept = run.output / model_name(outcome.method, run.channels)
-        with atomic_path(run.kept) as aside:
+        kept = run.output / model_name(outcome.method, run.channels)
+        with atomic_path(kept) as aside:
             shutil.copyfile(outcome.model, aside)
-        words += ["--model", str(run.kept)]
+        words += ["--model", str(kept)]
     if outcome.read_out:
         words += ["--read-out", outcome.read_out]
-    run.command = shlex.join(words)
+    run.kept, run.command = kept, shlex.join(words)
 
 
 def _places(judging: Pack, ranking: Sequence[Ranked]) -> list[Place]:
