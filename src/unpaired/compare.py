@@ -36,6 +36,7 @@ from unpaired.files import atomic_path, write_rows
 from unpaired.held_out import judged_px_within, split
 from unpaired.images import find_pictures, read_all, read_picture
 from unpaired.judging import noisy_crops, shown_pages
+from unpaired.methods import TRAINED
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import reasons_against, saturated_share, upsnr_text
 from unpaired.own_process import termination_as_interrupt
@@ -118,14 +119,13 @@ def _methods(options: Options) -> list[str]:
     if not 0 < options.minutes < math.inf:
         raise UnpairedError(f"--minutes must be a positive number, not {options.minutes}")
     choose_precision(options.precision, choose_device(options.device))
-    fitting = in_order(methods_for_noisy())
     for name in options.methods:
         if needs := needs_beside_noisy(name):
             raise UnpairedError(
                 f"method '{name}' needs more than noisy pictures ({', '.join(needs)}); "
-                f"those that do not: {', '.join(fitting)}"
+                f"those that do not: {', '.join(in_order(methods_for_noisy()))}"
             )
-    return list(dict.fromkeys(options.methods)) or fitting
+    return list(dict.fromkeys(options.methods)) or in_order(methods_for_noisy())
 
 
 def _check_output(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
@@ -140,7 +140,7 @@ def _check_output(output: Path, inputs: Sequence[Path], overwrite: bool) -> None
         raise UnpairedError(f"{existing} cannot be written to; change its permissions or {remedy}")
     if any(output.resolve() == Path(given).resolve() for given in inputs):
         raise UnpairedError(f"{output} holds the noisy pictures; {remedy}")
-    models = [model_name(name, channels) for name in methods_for_noisy() for channels in (1, 3)]
+    models = [model_name(name, channels) for name in TRAINED for channels in (1, 3)]
     there = [name for name in (TABLE, PAGE, *models) if (output / name).exists()]
     if there and not overwrite:
         raise UnpairedError(

@@ -12,6 +12,7 @@ pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[test]'
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
 
@@ -165,9 +166,7 @@ def test_another_method_is_chosen(browser, addresses):
 
 def test_the_command_is_copied_or_marked(page):
     pick(page, "[data-copies]").click()
-    webdriver.support.wait.WebDriverWait(page, 5).until(
-        lambda page: pick(page, "[role=status]").text
-    )
+    WebDriverWait(page, 5).until(lambda page: pick(page, "[role=status]").text)
     assert pick(page, "code").text == COMMAND
 
 
