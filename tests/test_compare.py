@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
+import signal
+import stat
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from unpaired import short_training
+from unpaired import comparison_screen, short_training
 from unpaired.cli import app
-from unpaired.compare import Options, _split, compare, held_out_rows, rank
-from unpaired.comparison_page import write_page
+from unpaired.compare import Options, compare
 from unpaired.errors import UnpairedError
+from unpaired.held_out import held_out_rows, split
 from unpaired.images import read_picture
-from unpaired.judging import Outcome, in_own_process, noisy_crops, peak_memory_mib
+from unpaired.judging import Outcome, noisy_crops, peak_memory_mib
 from unpaired.methods import METHODS, PER_IMAGE
 from unpaired.methods.base import Observation
 from unpaired.methods.neighbor2neighbor import Neighbor2Neighbor
+from unpaired.own_process import OutOfTime, attempt
 from unpaired.packs import Pack
+from unpaired.ranking import rank
 from unpaired.weights import load_model, read_notes
 
 RNG = np.random.default_rng(0)
@@ -64,16 +73,38 @@ class Crashing(Filter):
         raise ZeroDivisionError("oh")
 
 
+class Stopped(Filter):
+    """Somebody presses Ctrl-C meanwhile."""
+
+    def restore(self, observation):
+        raise KeyboardInterrupt
+
+
+class Late(Filter):
+    """The deadline comes meanwhile."""
+
+    def restore(self, observation):
+        raise OutOfTime("late")
+
+
+def here(function, *arguments, deadline):
+    """Stand for `in_own_process`, in this process."""
+    failure, result = attempt(function, arguments)
+    if failure:
+        raise OutOfTime if failure.startswith("late") else UnpairedError(failure)
+    return result
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Methods of this file, trainings of seconds, all in this process."""
-    for cls in (Filter, Identity, Failing, Crashing):
+    for cls in (Filter, Identity, Failing, Crashing, Stopped, Late):
         target = f"{__name__}:{cls.__name__}"
         monkeypatch.setitem(METHODS, cls.__name__.lower(), target)
         monkeypatch.setitem(PER_IMAGE, cls.__name__.lower(), target)
     monkeypatch.setattr(short_training, "WIDTH", {"cpu": 8})
     monkeypatch.setattr(short_training, "IMAGES_MIN", 20)
-    monkeypatch.setattr("unpaired.compare.in_own_process", lambda function, job: function(job))
+    monkeypatch.setattr("unpaired.candidates.in_own_process", here)
 
 
 @pytest.fixture
@@ -95,18 +126,19 @@ def rows_of(output):
 
 def test_methods_are_ranked_and_failures_listed(noisy, tmp_path):
     output = tmp_path / "out"
-    told = compare([noisy], output, Options(("identity", "failing", "filter", "crashing")))
+    found = compare([noisy], output, Options(("identity", "failing", "filter", "crashing")))
     rows = rows_of(output)
     assert [row["method"] for row in rows] == ["filter", "identity", "failing", "crashing"]
     assert [row["place"] for row in rows] == ["1", "2", "", ""]
-    assert rows[2]["failure"] == "the loss is not finite"
-    assert rows[3]["failure"] == "ZeroDivisionError: oh"
+    assert rows[2]["failure"] == "failed: the loss is not finite"
+    assert rows[3]["failure"] == "failed: ZeroDivisionError: oh"
     assert rows[1]["like_first"] == "False"
     # The identity keeps the noise, which is 4.4 % stronger than that of the pictures.
     noise_db = -20 * np.log10(1.044 * STD)
     assert float(rows[1]["psnr_db"]) == pytest.approx(noise_db, abs=0.3)
     assert float(rows[1]["low_db"]) < float(rows[1]["psnr_db"]) < float(rows[1]["high_db"])
-    assert told.splitlines()[-1] == (
+    assert not found.is_stopped
+    assert found.text.splitlines()[-1] == (
         f"next: unpaired denoise {noisy} --output restored --method filter"
     )
     assert not list(output.glob("*.safetensors"))
@@ -128,16 +160,15 @@ def test_the_estimate_is_the_true_error_of_what_is_held_out(tmp_path, photograph
 def test_the_page_stands_alone_and_shows_the_same_place(noisy, tmp_path):
     compare([noisy], tmp_path / "out", Options(("identity", "filter", "failing")))
     page = (tmp_path / "out/comparison.html").read_text()
-    assert not re.search(r"https?://|<script|<link", page)
-    sources = re.findall(r'<img src="([^"]{30})', page)
-    assert len(sources) == 2 * 3
+    assert not re.search(r"https?://|<script src|<link", page)
+    sources = re.findall(r'<img src="([^"]*)"', page)
+    assert len(sources) == 2 * (1 + 2 * 2)  # Two places; noisy, and two of each method.
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    captions = re.findall(r"<figcaption>(\w+)", page)
-    assert captions == ["noisy", "filter", "identity"] * 2
-    pictures = re.findall(r'src="(data[^"]*)"', page)
-    assert pictures[0] == pictures[2] != pictures[1]  # the identity restores the noisy crop
+    assert re.findall(r"<h2 [^>]*>(.*)</h2>", page) == ["0.tif", "1.tif"]
+    options = re.findall(r"<option [^>]*>(\w+)", page)
+    assert options == ["filter", "identity"] * 2  # The best one first.
+    assert sources[0] == sources[3] != sources[1]  # The identity restores the noisy crop.
     assert "failing failed: the loss is not finite" in page
-    assert "width=device-width" in page
 
 
 def test_a_trained_winner_is_saved_and_can_be_used(noisy, tmp_path, monkeypatch):
@@ -170,7 +201,7 @@ def test_nothing_that_is_judged_is_trained_on(tmp_path):
         tifffile.imwrite(path, values)
         shapes[path] = (1, height, 64, 1)
     training, judging = tmp_path / "training.h5", tmp_path / "judging.h5"
-    told = _split(shapes, 1, training, judging)
+    told = split(shapes, 1, training, judging)
     learned, judged = Pack(training), Pack(judging)
     for index, height in enumerate(heights):
         picture = read_picture(tmp_path / f"{index}.tif").normalized()[0]
@@ -225,11 +256,13 @@ def test_bad_input(tmp_path, noisy):
 
     Image.fromarray(np.zeros((200, 200), np.uint8)).save(tmp_path / "gray.png")
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "small.png")
-    refused("gray and colour", noisy, tmp_path / "gray.png", methods=("identity",))
+    refused("of 3 pictures these are gray: .*gray.png", noisy, tmp_path / "gray.png")
     refused("no picture has 64 rows", tmp_path / "small.png", methods=("identity",))
     refused("'n2c' needs more than noisy pictures", noisy, methods=("n2c",))
     refused("did you mean 'n2", noisy, methods=("n2k",))
-    refused("must be positive", noisy, methods=("identity",), minutes=0)
+    for minutes in (0, -1, float("nan"), float("inf")):
+        refused("must be a positive number", noisy, methods=("identity",), minutes=minutes)
+    refused("unknown method ''", noisy, methods=("identity", ""))
     refused("unknown device", noisy, methods=("identity",), device="gpu")
     refused("failing failed: the loss", noisy, methods=("failing",))
     assert not (tmp_path / "out").exists()
@@ -243,27 +276,250 @@ def test_the_liveliest_part_is_shown(make_pack):
     assert crop.any(axis=(0, 2)).mean() > 0.75
 
 
-def test_gray_pictures_on_the_page(tmp_path):
-    crop = RNG.random((4, 6, 1))
-    write_page(
-        tmp_path / "a.html",
-        title="<title>",
-        notes=[],
-        columns=("a",),
-        table=[(("<b>",), True)],
-        legend=["x & y"],
-        crops=[{"noisy": crop}],
+def test_a_picture_of_one_row_is_learned_from_and_not_judged(tmp_path):
+    shapes = {}
+    for number, height in enumerate((1, 200)):
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, RNG.random((height, 64), dtype=np.float32))
+        shapes[path] = (1, height, 64, 1)
+    split(shapes, 1, tmp_path / "training.h5", tmp_path / "judging.h5")
+    assert len(Pack(tmp_path / "training.h5")) == 2
+    assert len(Pack(tmp_path / "judging.h5")) == 1
+
+
+def test_few_pixels_are_judged_on_few_pages(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RNG.random((30, 400, 200), dtype=np.float32), photometric="minisblack")
+    packs = tmp_path / "training.h5", tmp_path / "judging.h5"
+    split({path: (30, 400, 200, 1)}, 1, *packs, judged_px=40_000)
+    judged = Pack(packs[1])
+    assert len(judged) == 5
+    assert sum(np.prod(judged.shape(index)) for index in judged) == pytest.approx(40_000, rel=0.1)
+
+
+def test_names_that_are_not_utf8(noisy, tmp_path):
+    strange = os.fsdecode(b"a<b>\xff.tif")
+    (noisy / "0.tif").rename(noisy / strange)
+    found = compare([noisy / strange], tmp_path / "out", Options(("filter",)))
+    assert strange in found.command
+    assert "a&lt;b&gt;\\xff.tif" in (tmp_path / "out/comparison.html").read_text()
+
+
+# ---- Deadlines and stopping ---------------------------------------------------------------------
+
+
+def test_what_does_not_fit_is_listed_with_the_minutes_that_would_do(noisy, tmp_path):
+    """Half a minute is the least for the second method, and less is left for it."""
+    options = Options(("filter", "identity", "crashing"), minutes=0.5)
+    found = compare([noisy], tmp_path / "out", options)
+    assert "not tried, no time left: identity, crashing" in found.text
+    minutes = int(re.search(r"about --minutes (\d+) would do", found.text)[1])
+    assert minutes == 2
+    failures = [row["failure"] for row in rows_of(tmp_path / "out")]
+    assert failures == ["", "not tried, no time left", "not tried, no time left"]
+    page = (tmp_path / "out/comparison.html").read_text()
+    assert "not tried, no time left: identity, crashing" in page
+
+
+def test_a_method_that_is_late_leaves_the_ranking_of_the_others(noisy, tmp_path):
+    found = compare([noisy], tmp_path / "out", Options(("filter", "late")))
+    assert "not finished, no time left: late" in found.text
+    with pytest.raises(UnpairedError, match="not finished, no time left: late; for all of them"):
+        compare([noisy], tmp_path / "other", Options(("late",)))
+
+
+def test_all_of_it_counts_for_the_deadline(noisy, tmp_path, monkeypatch):
+    monkeypatch.setattr("unpaired.compare.measure_noise", lambda paths: time.sleep(2))
+    deadlines = []
+
+    def noted(function, job, deadline):
+        deadlines.append((deadline - time.monotonic(), job.until - time.monotonic()))
+        return here(function, job, deadline=deadline)
+
+    monkeypatch.setattr("unpaired.candidates.in_own_process", noted)
+    compare([noisy], tmp_path / "out", Options(("filter", "identity"), minutes=2))
+    (first, share), (second, rest) = deadlines
+    assert first < 120 - 2 - 5  # After 2 s of measuring, with 5 s left to write.
+    assert share == pytest.approx(first / 2, abs=1)
+    assert second < first
+    assert rest == pytest.approx(second, abs=1)  # What the first one did not need.
+
+
+def test_stopped_in_the_middle(noisy, tmp_path):
+    """As by Ctrl-C: what is done is kept, what is missing is named, and the exit code says so."""
+    output = tmp_path / "out"
+    arguments = ["--methods", "identity, filter,stopped,failing", "-o", str(output)]
+    result = CliRunner().invoke(app, ["compare", str(noisy), *arguments])
+    assert result.exit_code == 130
+    lines = result.output.splitlines()
+    assert "stopped: 2 of 4 methods are done" in lines
+    assert "not finished, stopped: stopped" in lines
+    assert "not tried, stopped before: failing" in lines
+    assert lines[-1].startswith("next: unpaired denoise")
+    assert [row["place"] for row in rows_of(output)] == ["1", "2", "", ""]
+    assert "not tried, stopped before: failing" in (output / "comparison.html").read_text()
+
+
+def test_stopped_before_anything_is_done(noisy, tmp_path):
+    output = tmp_path / "out"
+    arguments = ["--methods", "stopped,filter", "-o", str(output)]
+    result = CliRunner().invoke(app, ["compare", str(noisy), *arguments])
+    assert result.exit_code == 130
+    assert "stopped: no method was finished" in result.output
+    assert not output.exists()
+
+
+def test_stopped_again_while_writing_leaves_nothing_half_written(noisy, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    calls = []
+
+    def interrupted(path, **page):
+        calls.append(path)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("unpaired.compare.write_comparison", interrupted)
+    arguments = ["--methods", "filter,stopped", "-o", str(output)]
+    result = CliRunner().invoke(app, ["compare", str(noisy), *arguments])
+    assert result.exit_code == 130
+    assert [path.name for path in output.iterdir()] == ["comparison.csv"]
+
+
+def test_the_first_ones_weights_and_no_others_are_kept(noisy, tmp_path, monkeypatch):
+    """After every method: whoever kills the comparison finds the model that the page names."""
+    output = tmp_path / "out"
+    kept = []
+
+    def noted(path, *, command, **page):
+        kept.append([model.name for model in output.glob("*.safetensors")])
+        assert kept[-1] or "--model" not in command
+
+    monkeypatch.setattr("unpaired.compare.write_comparison", noted)
+    monkeypatch.setattr("unpaired.candidates.SECONDS_LEAST", 0.1)
+    compare([noisy], output, Options(("neighbor2neighbor", "filter"), minutes=0.15))
+    assert kept[0] == ["neighbor2neighbor_rgb.safetensors"]
+    first = rows_of(output)[0]["method"]
+    left = [model.name for model in output.glob("*.safetensors")]
+    assert left == ([] if first == "filter" else kept[0])
+
+
+def alive_in_group(group):
+    """Return the command lines of the processes of a group that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.cmdline())
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_comparison_is_stopped(tmp_path, number):
+    tifffile.imwrite(tmp_path / "a.tif", RNG.random((130, 130), dtype=np.float32))
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", "from unpaired.cli import main; main()", "compare"]
+    command += [str(tmp_path / "a.tif"), "-o", str(output), "--minutes", "9"]
+    command += ["--methods", "cbm3d,neighbor2neighbor,n2v", "--device", "cpu"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
-    page = (tmp_path / "a.html").read_text()
-    assert "&lt;b&gt;" in page
-    assert "x &amp; y" in page
-    assert 'width="12" height="8"' in page
+    before = ""
+    while "trying neighbor2neighbor" not in before:
+        line = process.stdout.readline()
+        assert line, before
+        before += line
+    time.sleep(8)  # In the middle of its training.
+    os.killpg(process.pid, number)  # The whole group, as a terminal does.
+    after, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, before + after
+    assert "Traceback" not in before + after
+    assert "stopped: 1 of 3 methods are done" in after
+    assert "not finished, stopped: neighbor2neighbor" in after
+    assert "not tried, stopped before: n2v" in after
+    assert after.splitlines()[-1] == (
+        f"next: unpaired denoise {tmp_path / 'a.tif'} --output restored --method cbm3d"
+    )
+    assert sorted(path.name for path in output.iterdir()) == ["comparison.csv", "comparison.html"]
+    deadline = time.monotonic() + 20
+    while (left := alive_in_group(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not left
 
 
-def test_a_process_of_its_own():
-    assert in_own_process(os.getpid) != os.getpid()
-    with pytest.raises(UnpairedError, match="killed"):
-        in_own_process(os._exit, 1)
+# ---- The output folder, before anything is computed ---------------------------------------------
+
+
+def test_output_folders_that_cannot_be_used(noisy, tmp_path, monkeypatch):
+    monkeypatch.setattr("unpaired.compare.find_pictures", lambda inputs: pytest.fail("too late"))
+
+    def refused(message, output, **options):
+        with pytest.raises(UnpairedError, match=message) as caught:
+            compare([noisy], output, Options(("filter",), **options))
+        assert "\n" not in str(caught.value)
+
+    refused("0.tif is a file, not a folder", noisy / "0.tif")
+    refused("0.tif is a file, not a folder", noisy / "0.tif/below")
+    refused("holds the noisy pictures", noisy)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    refused("dangling is a file", tmp_path / "dangling")
+    for name in ("comparison.csv", "comparison.html", "n2v_gray.safetensors"):
+        folder = tmp_path / f"with {name}"
+        folder.mkdir()
+        (folder / name).touch()
+        refused(f"already holds {name}; .*--overwrite", folder)
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked)  # As for anyone but root.
+    refused("locked cannot be written to", locked / "new")
+
+
+def test_an_earlier_comparison_is_replaced_when_asked(noisy, tmp_path):
+    for overwrite in (False, True):
+        compare([noisy], tmp_path / "out", Options(("filter",), overwrite=overwrite))
+    assert len(rows_of(tmp_path / "out")) == 1
+
+
+# ---- Telling ------------------------------------------------------------------------------------
+
+
+def test_the_ranking_so_far_is_shown_with_the_time_left(noisy, tmp_path, capsys):
+    compare([noisy], tmp_path / "out", Options(("identity", "filter"), minutes=3))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "reading 2 pictures; about 3 min left"
+    begun = [lines.index(next(line for line in lines if name in line)) for name in METHODS_SHOWN]
+    assert lines[begun[0]] == "trying identity (1 of 2); about 3 min left"
+    assert lines[begun[0] + 1] == "so far:"
+    assert lines[begun[0] + 3].startswith("1      identity")
+    assert lines[begun[1]].startswith("trying filter (2 of 2); ")
+
+
+METHODS_SHOWN = ("trying identity", "trying filter")
+
+
+def test_on_a_terminal_there_is_one_live_table(monkeypatch, capsys):
+    ranking = rank([outcome("good", [np.full((64, 64), 0.01) for _ in range(6)])])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with comparison_screen.Screen(time.monotonic() + 600) as screen:
+        screen.begin("trying good (1 of 1)")
+        screen.show(ranking)
+        console = comparison_screen.Console(width=120, force_terminal=True)
+        console.print(screen._drawn())
+    shown = capsys.readouterr().out
+    assert "good" in shown
+    assert "about 10 min left" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "less than 1 min left"), (59, "less than 1 min left"), (370, "about 6 min left")],
+)
+def test_time_left_in_words(seconds, text):
+    assert comparison_screen.left_text(seconds) == text
 
 
 def test_peak_memory_is_in_mebibytes():

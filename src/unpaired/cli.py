@@ -12,6 +12,8 @@ import typer
 from unpaired import __version__
 from unpaired.errors import UnpairedError, exit_with
 
+INTERRUPTED = 130  # the exit code that a shell expects after Ctrl-C
+
 app = typer.Typer(
     help="Restore images without paired data, and reproduce the papers that showed how.",
     no_args_is_help=True,
@@ -102,20 +104,41 @@ def denoise(
 @app.command()
 def compare(
     pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder for the comparison and the best model.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the comparison and the best model.")
+    ],
     methods: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Names with commas between; all that need noisy pictures alone."),
+        typer.Option(
+            help="Names with commas between, tried in this order; without it, all that need noisy "
+            "pictures alone."
+        ),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Minutes of training, for all together.")] = 10.0,
+    minutes: Annotated[float, typer.Option(help="Minutes by the clock, for everything.")] = 10.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier comparison in the folder.")
+    ] = False,
 ) -> None:
-    """Find the method that denoises these pictures best, without clean ones to compare with."""
+    """Find the method that denoises these pictures best, without clean ones to compare with.
+
+    The ranking so far is shown after every method. Ctrl-C ends the comparison and keeps what is
+    done.
+
+    Example: unpaired compare my_pictures/ -o comparison/ --minutes 10
+    """
     from unpaired.compare import Options, compare
 
-    names = tuple(methods.split(",")) if methods else ()
-    print(compare(pictures, output, Options(names, minutes, device, precision)))
+    names = tuple(name.strip() for name in methods.split(",")) if methods is not None else ()
+    try:
+        found = compare(pictures, output, Options(names, minutes, device, precision, overwrite))
+    except KeyboardInterrupt as interrupt:
+        print(": ".join(["stopped", *map(str, interrupt.args)]), file=sys.stderr, flush=True)
+        raise typer.Exit(INTERRUPTED) from None
+    print(found.text)
+    if found.is_stopped:
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import torch
-from scipy.ndimage import gaussian_filter, uniform_filter
 
 from unpaired.devices import choose_device
-from unpaired.errors import UnpairedError
+from unpaired.liveliness import liveliest
 from unpaired.methods import PER_IMAGE
 from unpaired.methods.base import Restorer
 from unpaired.metrics.coupled_bootstrap import coupled_error_map
@@ -33,18 +27,20 @@ from unpaired.weights import save_model
 RESTORED_PER_JUDGED = 3.2
 CROPS = 3
 CROP_PX = 160
+# Of a method's time. The rest is for judging; a method that is fitted to images learns meanwhile.
+LEARNING_SHARE, FITTING_SHARE = 0.75, 0.9
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a method's process is told. seconds: for its training, or for fitting it to images.
+    """What a method's process is told. until: when it should be through, of `time.monotonic`.
 
     training: pack to learn from. judging: pack of noisy pages ("image") and the variance of their
     noise ("variance"), whose sides are multiples of the stride. model: where to save the weights.
     """
 
     method: str
-    seconds: float
+    until: float
     training: Path
     judging: Path
     model: Path
@@ -76,30 +72,23 @@ class Outcome:
         return f"{self.method}:{self.read_out}" if self.read_out else self.method
 
 
-def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a fresh process: its memory is its own, and so are its failures.
-
-    Raises what the function raises, and UnpairedError if the process was killed.
-    """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(function, *arguments).result()
-        except BrokenProcessPool:
-            raise UnpairedError("its process was killed, as for want of memory") from None
-
-
 def run_method(job: Job) -> list[Outcome]:
     """Train one method and judge each of its read-outs."""
     pack = Pack(job.judging)
     seconds = 0.0
+    left = max(0.0, job.until - time.monotonic())
     if job.method in PER_IMAGE:
         pixels = RESTORED_PER_JUDGED * sum(np.prod(pack.shape(index)[:2]) for index in pack)
         channels = pack.shape(0)[2]
-        restorer = create_within(job.method, job.seconds, int(pixels), channels, device=job.device)
+        share = FITTING_SHARE * left
+        restorer = create_within(job.method, share, int(pixels), channels, device=job.device)
     else:
         restorer, seconds = train_within(
-            job.method, Pack(job.training), job.seconds, device=job.device, precision=job.precision
+            job.method,
+            Pack(job.training),
+            LEARNING_SHARE * left,
+            device=job.device,
+            precision=job.precision,
         )
         save_model(job.model, job.method, restorer, {"stride": job.stride})
     outcomes = []
@@ -154,26 +143,15 @@ def _judge(
     )
 
 
+def shown_pages(pack: Pack) -> list[int]:
+    """Return the numbers of up to CROPS pages, evenly chosen, of which a part is shown."""
+    return np.linspace(0, len(pack) - 1, min(CROPS, len(pack))).round().astype(int).tolist()
+
+
 def noisy_crops(pack: Pack) -> list[np.ndarray]:
-    """Return, of up to CROPS pages, the part of CROP_PX with the most going on in it."""
-    chosen = np.linspace(0, len(pack) - 1, min(CROPS, len(pack))).round().astype(int)
-    return [_liveliest(pack.read(int(index))) for index in chosen]
-
-
-def _liveliest(page: np.ndarray) -> np.ndarray:
-    sides = [min(CROP_PX, side) for side in page.shape[:2]]
-    brightness = page.mean(axis=2)
-    # Coarser than most noise, finer than shading.
-    detail = gaussian_filter(brightness, 3) - gaussian_filter(brightness, 9)
-    liveliness = uniform_filter(detail**2, sides)
-    # Where a window of that size fits, by its centre.
-    fitting = tuple(
-        slice(side // 2, side // 2 + whole - side + 1)
-        for side, whole in zip(sides, page.shape, strict=False)
-    )
-    inside = liveliness[fitting]
-    top, left = np.unravel_index(inside.argmax(), inside.shape)
-    return page[top : top + sides[0], left : left + sides[1]]
+    """Return, of the pages that are shown, the part of CROP_PX with the most going on in it."""
+    pages = [pack.read(index) for index in shown_pages(pack)]
+    return [page[liveliest(page, CROP_PX, CROP_PX)] for page in pages]
 
 
 def peak_memory_mib(device: torch.device) -> int:

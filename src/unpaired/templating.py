@@ -13,10 +13,9 @@ from unpaired.files import atomic_path
 def write_html(path: Path, template: str, **values: Any) -> None:
     """Fill a template and write the page, aside and renamed."""
     page = _environment().get_template(template).render(**values)
-    # File names that are not UTF-8 hold lone surrogates, which no page can.
-    shown = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     with atomic_path(path) as aside:
-        aside.write_text(shown, encoding="utf-8")
+        # File names that are not UTF-8 hold lone surrogates, which no page can.
+        aside.write_bytes(page.encode("utf-8", "replace"))
 
 
 def _environment() -> Environment:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.conftest import REPOSITORY
 from tests.synthetic_results import make_results
 from unpaired.errors import UnpairedError
 from unpaired.reporting.page import write_report
@@ -18,21 +14,12 @@ from unpaired.reporting.page import write_report
 pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[test]'")
 
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
+
 pytestmark = pytest.mark.browser
-
-DESKTOP_PX, PHONE_PX = (1280, 900), (360, 740)
-AXE = Path(os.environ.get("UNPAIRED_AXE", REPOSITORY / "node_modules/axe-core/axe.min.js"))
-
-
-def find_program(*names: str) -> str:
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip(f"needs {names[0]} in PATH (Debian: apt-get install chromium chromium-driver)")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -45,40 +32,12 @@ def address(tmp_path_factory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find_program("chromium", "chromium-browser", "google-chrome")
-    driver = find_program("chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    # Chromium's sandbox does not start as root, nor its shared memory in small containers.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
-
-
 @pytest.fixture
 def page(browser, address):
     """The page as on a desktop, freshly opened; nothing may be logged while a test runs."""
     show(browser, address)
     yield browser
     assert browser.get_log("browser") == []
-
-
-def show(browser, address, size_px=DESKTOP_PX, scheme="light"):
-    metrics = {"width": size_px[0], "height": size_px[1], "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.get("about:blank")  # Else an address that differs in its fragment only is not loaded.
-    browser.get(address)
-
-
-def pick(page, selector):
-    return page.find_element(By.CSS_SELECTOR, selector)
 
 
 def colour_at(element, across, down=0.5):
@@ -220,19 +179,6 @@ def open_all(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size_px", [DESKTOP_PX, PHONE_PX])
 def test_axe_finds_no_serious_violation(page, address, scheme, size_px):
-    if not AXE.is_file():
-        pytest.skip("needs axe-core: npm install axe-core, or its axe.min.js in UNPAIRED_AXE")
     show(page, address, size_px, scheme)
     open_all(page)
-    page.execute_script(AXE.read_text(encoding="utf-8"))
-    found = page.execute_async_script(
-        "axe.run({resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
-    )
-    told = [
-        f"{rule['id']} ({rule['impact']}): {node['html']}: {node['failureSummary']}"
-        for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert found["passes"]
-    assert not told, "\n".join(told[:5])
+    assert not serious_violations(page)
