@@ -91,6 +91,7 @@ def hand_on(path: Path) -> None:
     in_own_process(write_and_sleep, path)
 
 
+@pytest.mark.long
 def test_it_ends_with_a_parent_that_is_killed(tmp_path):
     path = tmp_path / "pid"
     with pytest.raises(OutOfTime):
