@@ -34,5 +34,6 @@ def list_some(items: Iterable[str], limit: int = 10) -> str:
 
 def exit_with(error: Exception | str) -> NoReturn:
     """Print one line to standard error and leave with exit code 1."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    # A name that is told may hold a line break.
+    print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr, flush=True)
     raise SystemExit(1)

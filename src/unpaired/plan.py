@@ -15,7 +15,14 @@ from typing import Any
 from unpaired.corruptions.distorting_networks import METHOD as DISTORTING
 from unpaired.corruptions.distorting_networks import draw_settings
 from unpaired.corruptions.noise import CAMERA, NONE, get_noise
-from unpaired.datasets import get_dataset, how_to_get, is_present
+from unpaired.datasets import (
+    DataSet,
+    flaw_of,
+    folder_of,
+    get_dataset,
+    how_to_get,
+    is_present,
+)
 from unpaired.errors import UnpairedError, suggest
 from unpaired.files import sha256_of
 from unpaired.methods import (
@@ -329,18 +336,27 @@ def _train_sets(settings: Settings, table: Table, row: Row) -> TrainSets:
 
 
 def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row, str]]) -> None:
-    """Training data must be there; at paper scale the test sets too."""
-    needed: dict[str, None] = {}
+    """Training data must be there, and test sets at paper scale or asked for by name.
+
+    Other test sets may be absent, but not a file or an empty folder where their folder should be.
+    """
+    needed: dict[str, bool] = {}
     for _, row, testset in planned:
-        own = (name for _, name in _train_sets(settings, table, row) if name)
-        needed |= dict.fromkeys([*own, *([testset] if settings.scale == "paper" else [])])
+        needed |= {name: True for _, name in _train_sets(settings, table, row) if name}
+        must = settings.scale == "paper" or settings.testsets is not None
+        needed.setdefault(testset, must)
     missing = [
         how_to_get(dataset, settings)
-        for dataset in (get_dataset(name, settings) for name in needed)
-        if not is_present(dataset, settings)
+        for dataset, must in ((get_dataset(name, settings), must) for name, must in needed.items())
+        if (must and not is_present(dataset, settings)) or _is_spoiled(dataset, settings)
     ]
     if missing:
         raise UnpairedError("; ".join(missing))
+
+
+def _is_spoiled(dataset: DataSet, settings: Settings) -> bool:
+    folder = None if dataset.rendered else folder_of(dataset, settings)
+    return folder is not None and folder.exists() and flaw_of(folder) is not None
 
 
 def _plan_cell(

@@ -19,8 +19,8 @@ rule budget:
     message:
         "Measure what the paper's budget of {wildcards.method} would cost"
     shell:
-        "python -m unpaired.stages.budget --method {wildcards.method}"
-        " --device {resources.device} --output {output:q} > {log:q} 2>&1"
+        "python -m unpaired.stages.budget --method {wildcards.method:q}"
+        " --device {resources.device:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -59,6 +59,7 @@ rule table:
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
+        shown=what_tables_show,
         paper_numbers=lambda wildcards: sha256_of(paper_numbers_of(get_plan(wildcards))),
         code=fingerprint("unpaired.stages.table"),
     message:
@@ -98,10 +99,11 @@ rule figure:
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
+        shown=what_tables_show,
         code=fingerprint("unpaired.stages.figure"),
     message:
         "Draw {output}"
     shell:
         "python -m unpaired.stages.figure --table {params.table:q}"
-        " --settings {params.settings:q} --noise {wildcards.noise} --output {output:q}"
+        " --settings {params.settings:q} --noise {wildcards.noise:q} --output {output:q}"
         " > {log:q} 2>&1"
