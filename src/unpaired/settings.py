@@ -49,7 +49,9 @@ def _as_path(value: object) -> object:
     try:
         return str(Path(value).expanduser())
     except RuntimeError:
-        raise ValueError(f"there is no user {value.split('/')[0]}; write the path in full") from None
+        raise ValueError(
+            f"there is no user {value.split('/')[0]}; write the path in full"
+        ) from None
 
 
 # A path that a person types.
@@ -114,8 +116,12 @@ class Settings(Typed):
     """Everything a run can be told; see config/README.md for what each key changes."""
 
     scale: Literal["demo", "smoke", "paper"] = Field("demo", description="Label of the results.")
-    data_root: TypedPath | None = Field(None, description="Folder that holds the data sets' folders.")
-    folders: dict[str, TypedPath] = Field({}, description="Own data sets: name -> folder of pictures.")
+    data_root: TypedPath | None = Field(
+        None, description="Folder that holds the data sets' folders."
+    )
+    folders: dict[str, TypedPath] = Field(
+        {}, description="Own data sets: name -> folder of pictures."
+    )
     train_set: str = Field("embedded_train", description="What models are trained on.")
     colour_prior: TypedPath | None = Field(
         None, description="Colour prior (.npy) to use; null: that of the data set itself."

@@ -169,7 +169,7 @@ def report_input(wildcards):
         "tables": [
             f"results/{plan.name}{suffix}"
             for plan in PLANS.values()
-            for suffix in (".csv", "_costs.csv")
+            for suffix in (".csv", "_costs.csv", ".json")
         ],
         "scores": [f"{stem}.{suffix}" for stem in SCORES for suffix in ("csv", "png", "json")],
         "models": [
@@ -345,6 +345,11 @@ def judgments_input(wildcards):
     of_row = {cell.row.name: cell.scores[0] for cell in cells if cell.testset == testset}
     return {
         "tables": ["results/table19.csv", "results/table20.csv"],
+        "records": [
+            "results/table19.json",
+            "results/table20.json",
+            *(f"{of_row[row].stem}.json" for row in ("ssim", JUDGED_LEARNED)),
+        ],
         "model": of_row[JUDGED_LEARNED].model.file,
         "ssim": f"{of_row['ssim'].stem}.csv",
         "learned": f"{of_row[JUDGED_LEARNED].stem}.csv",
@@ -380,7 +385,7 @@ def paper_numbers_of(plan: TablePlan) -> Path:
 def table_input(wildcards):
     plan = get_plan(wildcards)
     return {
-        "scores": [f"{score.stem}.csv" for score in plan.scores],
+        "scores": [f"{score.stem}.{suffix}" for score in plan.scores for suffix in ("csv", "json")],
         "models": [f"results/models/{model.id}/model.json" for model in plan.trainings],
         "budgets": [f"results/budgets/{method}.json" for method in plan.measured_budgets],
         # Its digest stands in the params: a clone's newer file time says nothing.

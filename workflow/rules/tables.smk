@@ -45,6 +45,7 @@ rule table:
             category="Table {number}",
             labels={"holds": "costs"},
         ),
+        record="results/table{number}{part}.json",
     log:
         "results/logs/table/table{number}{part}.log",
     benchmark:
@@ -67,7 +68,8 @@ rule table:
     shell:
         "python -m unpaired.stages.table --table {params.table:q} --settings {params.settings:q}"
         " --paper-numbers {input.paper_numbers:q} --output {output.csv:q}"
-        " --markdown {output.markdown:q} --costs {output.costs:q} > {log:q} 2>&1"
+        " --markdown {output.markdown:q} --costs {output.costs:q}"
+        " --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure:
@@ -76,7 +78,7 @@ rule figure:
             f"{score.stem}.{suffix}"
             for score in get_plan(wildcards).scores
             if score.noise == wildcards.noise
-            for suffix in ("csv", "png")
+            for suffix in ("csv", "png", "json")
         ],
     output:
         report(

@@ -59,6 +59,8 @@ RAW = {
 SIDD_HOME = "from the SIDD page of York University, abdokamel.github.io/sidd"
 SIMULATED = "photographs inside installed packages, through a simulated camera"
 
+NPY_MAGIC = b"\x93NUMPY"
+
 BAPPS_HOME = "BAPPS, from github.com/richzhang/PerceptualSimilarity (download_dataset.sh)"
 OBSERVED = "patches of embedded photographs, judged by a simulated observer"
 # Folder of BAPPS -> name, title, reader.
@@ -414,7 +416,10 @@ def _flaw_of_file(path: Path) -> str | None:
         return "is a folder, not a file; name a .npy file"
     if not os.access(path, os.R_OK):
         return "cannot be read; change its permissions"
-    return None if path.stat().st_size else "is empty; name a .npy file of 313 numbers"
+    with open(path, "rb") as file:
+        if file.read(len(NPY_MAGIC)) != NPY_MAGIC:
+            return "is no .npy file; name one of 313 numbers"
+    return None
 
 
 def how_to_get(dataset: DataSet, settings: Settings) -> str:
