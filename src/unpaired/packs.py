@@ -19,6 +19,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -307,10 +308,8 @@ class Pack:
         self._file: h5py.File | None = None
         self._owner = 0  # process that opened the file: HDF5 handles do not survive a fork
         file = self._open()
-        try:
+        with self._told_as_damage():
             self._read_about(file)
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise self._damaged(str(error)) from error
 
     def _read_about(self, file: h5py.File) -> None:
         self.source = str(file.attrs["source"])
@@ -331,6 +330,14 @@ class Pack:
         if self.digest != _digest(about, self.columns):
             raise ValueError("what it says of its records is not what was written")
         self.settings = json.loads(settings)
+
+    @contextmanager
+    def _told_as_damage(self) -> Iterator[None]:
+        """What HDF5 says of broken bookkeeping, by many kinds of error, is one line."""
+        try:
+            yield
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise self._damaged(str(error)) from error
 
     def _damaged(self, what: str) -> UnpairedError:
         return UnpairedError(f"{self.path}: a damaged pack ({what}); delete it and run again")
@@ -360,7 +367,8 @@ class Pack:
                     f"{self.path}: not a readable HDF5 pack (truncated or foreign): {error}; "
                     "delete it and run again"
                 ) from error
-            self._check(file)
+            with self._told_as_damage():
+                self._check(file)
             self._file, self._owner = file, os.getpid()
         return self._file
 

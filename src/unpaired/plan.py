@@ -16,7 +16,6 @@ from unpaired.corruptions.distorting_networks import METHOD as DISTORTING
 from unpaired.corruptions.distorting_networks import draw_settings
 from unpaired.corruptions.noise import CAMERA, NONE, get_noise
 from unpaired.datasets import (
-    DataSet,
     flaw_of,
     folder_of,
     get_dataset,
@@ -285,10 +284,28 @@ def plan_tables(
     plans, refusals = {}, {}
     for table in tables:
         try:
-            plans[table.number] = plan_table(table, settings)
+            plan = plan_table(table, settings)
+            _require_sound_folders(plan)
+            plans[table.number] = plan
         except UnpairedError as error:
             refusals[table.number] = error
     return plans, refusals
+
+
+def _require_sound_folders(plan: TablePlan) -> None:
+    """Where a data set's folder should be there is one with something in it, or nothing at all."""
+    names = dict.fromkeys([*(cell.testset for cell in plan.cells), *plan.train_sets])
+    datasets = [get_dataset(name, plan.settings) for name in names]
+    spoiled = [
+        how_to_get(dataset, plan.settings)
+        for dataset in datasets
+        if not dataset.rendered
+        and (folder := folder_of(dataset, plan.settings)) is not None
+        and folder.exists()
+        and flaw_of(folder) is not None
+    ]
+    if spoiled:
+        raise UnpairedError("; ".join(spoiled))
 
 
 def _require_methods(table: Table, settings: Settings) -> None:
@@ -336,10 +353,7 @@ def _train_sets(settings: Settings, table: Table, row: Row) -> TrainSets:
 
 
 def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row, str]]) -> None:
-    """Training data must be there, and test sets at paper scale or asked for by name.
-
-    Other test sets may be absent, but not a file or an empty folder where their folder should be.
-    """
+    """Training data must be there, and test sets at paper scale or asked for by name."""
     needed: dict[str, bool] = {}
     for _, row, testset in planned:
         needed |= {name: True for _, name in _train_sets(settings, table, row) if name}
@@ -348,15 +362,10 @@ def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row
     missing = [
         how_to_get(dataset, settings)
         for dataset, must in ((get_dataset(name, settings), must) for name, must in needed.items())
-        if (must and not is_present(dataset, settings)) or _is_spoiled(dataset, settings)
+        if must and not is_present(dataset, settings)
     ]
     if missing:
         raise UnpairedError("; ".join(missing))
-
-
-def _is_spoiled(dataset: DataSet, settings: Settings) -> bool:
-    folder = None if dataset.rendered else folder_of(dataset, settings)
-    return folder is not None and folder.exists() and flaw_of(folder) is not None
 
 
 def _plan_cell(

@@ -34,7 +34,7 @@ def read_rows(path: Path, record: Path) -> list[dict[str, str]]:
     Raises UnpairedError, in one line, if it or its record is missing, damaged, or not of the other.
     """
     if not path.exists():
-        raise UnpairedError(f"{path}: no such file; run snakemake to make it")
+        raise UnpairedError(f"{path}: no such file; run its rule first")
     about = read_record(record).get(KEY)
     sealed = about.get(path.name) if isinstance(about, dict) else None
     if not isinstance(sealed, dict):
@@ -51,7 +51,7 @@ def read_rows(path: Path, record: Path) -> list[dict[str, str]]:
 def read_record(path: Path) -> dict[str, Any]:
     """Read a JSON record; raises UnpairedError if it is missing or damaged."""
     if not path.exists():
-        raise UnpairedError(f"{path}: no such record; run snakemake to make it")
+        raise UnpairedError(f"{path}: no such record; run its rule first")
     try:
         with reading(path):
             record = json.loads(path.read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ from scipy.stats import t as student_t
 from unpaired.corruptions.noise import CAMERA, NONE
 from unpaired.datasets import get_dataset
 from unpaired.errors import UnpairedError
+from unpaired.files import reading
 from unpaired.methods import METRICS as LEARNED_DISTANCES
 from unpaired.plan import Cell, Model, Score, TablePlan
 from unpaired.sealed_csv import REMEDY, read_record, read_rows
@@ -315,10 +316,10 @@ def read_lines(path: Path) -> list[Line]:
     Raises UnpairedError if it is missing, not as it was written, or of another version.
     """
     names = [field.name for field in fields(Line)]
-    rows = read_rows(path, path.with_suffix(".json"))
-    if not rows or list(rows[0]) != names:
-        raise UnpairedError(f"{path}: columns {', '.join(names)} are needed; {REMEDY}")
-    return [_line_from(row) for row in rows]
+    with reading(path), open(path, "rb") as file:
+        if file.readline().strip() != ",".join(names).encode():
+            raise UnpairedError(f"{path}: columns {', '.join(names)} are needed; {REMEDY}")
+    return [_line_from(row) for row in read_rows(path, path.with_suffix(".json"))]
 
 
 def _line_from(row: dict[str, str]) -> Line:
