@@ -402,8 +402,12 @@ def what_tables_show(wildcards):
     """What a table depends on: not where and how its models are trained, nor where pictures lie."""
     how = {"devices", "nodes", "workers", "checkpoint_seconds"}
     places = {"data_root", "folders", "colour_prior", "work_root"}
-    shown = SETTINGS.model_dump(exclude={"device": True, "training": how} | dict.fromkeys(places, True))
-    return canonical_json(shown | {"folders": sorted(SETTINGS.folders), "colour_prior": COLOUR_PRIOR})
+    shown = SETTINGS.model_dump(
+        exclude={"device": True, "training": how} | dict.fromkeys(places, True)
+    )
+    return canonical_json(
+        shown | {"folders": sorted(SETTINGS.folders), "colour_prior": COLOUR_PRIOR}
+    )
 
 
 def bring_back_from_the_future():

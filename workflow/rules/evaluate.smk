@@ -20,9 +20,7 @@ rule evaluate:
         runtime=need("evaluate", "runtime"),
     params:
         options=evaluation_options,
-        prior=lambda wildcards: (
-            COLOUR_PRIOR if get_score(wildcards).task == "colorize" else None
-        ),
+        prior=lambda wildcards: (COLOUR_PRIOR if get_score(wildcards).task == "colorize" else None),
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint(
             "unpaired.stages.evaluate",
