@@ -10,6 +10,7 @@ from PIL import Image
 
 from unpaired.methods import PER_IMAGE
 from unpaired.plan import TablePlan, plan_table
+from unpaired.sealed_csv import seals_of
 from unpaired.settings import Table, load_table, parse_settings
 from unpaired.tables import build_lines, costs_as_csv, lines_as_csv, read_paper_numbers
 
@@ -39,6 +40,12 @@ def fill_scores(plan: TablePlan, root: Path, images: int = 3, gain: float = 8.0)
         for image in range(images):
             lines += [f"i{image},{r},{30 + image},0.9,{30 + image - gain},0.5,1" for r in range(2)]
         path.write_text("\n".join(lines) + "\n")
+        write_record(path, {})
+
+
+def write_record(path: Path, about: dict, to: Path | None = None) -> None:
+    """Write the record that a CSV file is checked against, beside it unless told where."""
+    (to or path.with_suffix(".json")).write_text(json.dumps(about | seals_of(path)))
 
 
 def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config) -> TablePlan:
@@ -47,6 +54,7 @@ def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config)
     Each model's PSNR differs from the others', so that sorting changes the order.
     """
     (root / "data/kodak").mkdir(parents=True, exist_ok=True)
+    (root / "data/kodak/kodim01.png").touch()
     settings = {"data_root": str(root / "data"), "methods": ROWS} | config
     plan = plan_table(table, parse_settings(settings))
     fill_scores(plan, root, images)
@@ -56,7 +64,7 @@ def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config)
         _write_triptych(path.with_suffix(".png"), shade=40 + 5 * position % 200)
         weights = None if score.model.method in PER_IMAGE else "e" * 64
         record = RECORD | {"spec": score.model.spec, "weights_sha256": weights}
-        path.with_suffix(".json").write_text(json.dumps(record))
+        write_record(path, record)
     for model in plan.models:
         if model.is_trained:
             _write_training(root / f"results/models/{model.id}", model.spec)
@@ -71,7 +79,9 @@ def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config)
 def _write_tables(plan: TablePlan, root: Path) -> None:
     printed = read_paper_numbers(REPOSITORY / "config/paper_numbers" / plan.table.paper_numbers)
     text = lines_as_csv(build_lines(plan, printed, root))
-    (root / f"results/{plan.name}.csv").write_text(text)
+    path = root / f"results/{plan.name}.csv"
+    path.write_text(text)
+    write_record(path, {})
     (root / f"results/{plan.name}_costs.csv").write_text(costs_as_csv(plan, root))
 
 
@@ -83,6 +93,7 @@ def _write_triptych(path: Path, shade: int) -> None:
 def _write_training(folder: Path, spec: dict) -> None:
     folder.mkdir(parents=True)
     about = {"spec": spec, "config": spec["overrides"], "parameters": 9, "images_seen": 8}
-    (folder / "model.json").write_text(json.dumps(RECORD | about | {"peak_memory_mib": 1}))
     rows = [f"{phase},{step},{4 * step},{1 / step}" for phase, step in (("a", 1), ("b", 2))]
     (folder / "history.csv").write_text("\n".join(["phase,step,images_seen,loss", *rows]) + "\n")
+    about = RECORD | about | {"peak_memory_mib": 1}
+    write_record(folder / "history.csv", about, to=folder / "model.json")

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpaired.errors import UnpairedError
-from unpaired.packs import Pack, Record, check_disjoint, write_pack
+from unpaired.packs import Pack, Record, check_disjoint, open_verified, write_pack
 
 OPTIONS = {"source": "s", "value_range": (0, 255), "colour_space": "sRGB", "settings": {"a": 1}}
 
@@ -136,7 +137,7 @@ def test_foreign_files(tmp_path):
     text.write_text("hello")
     with pytest.raises(UnpairedError, match="not a pack of this project"):
         Pack(foreign)
-    with pytest.raises(UnpairedError, match="not a readable HDF5 pack"):
+    with pytest.raises(UnpairedError, match=r"not a readable HDF5 pack"):
         Pack(text)
     with pytest.raises(UnpairedError, match="no such pack"):
         Pack(tmp_path / "absent.h5")
@@ -158,3 +159,58 @@ def test_names_of_files_that_are_not_utf8_are_kept_apart(tmp_path):
     columns = Pack(tmp_path / "p.h5").columns
     assert list(columns["name"]) == ["caf\\xe9", "caf\\xea", "café"]
     assert list(columns["scene"]) == ["s:caf\\xe9", "s:caf\\xea", "s:café"]
+
+
+def test_the_digest_is_of_what_the_pack_says_and_holds(make_pack):
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    first = make_pack({"a": image}, "first").digest
+    assert make_pack({"a": image}, "first").digest == first
+    assert make_pack({"a": image + 1}, "first").digest != first
+    assert make_pack({"b": image}, "first").digest != first
+    assert make_pack({"a": image}, "second").digest != first
+
+
+def damaged(pack, old, new):
+    """Replace bytes in a closed pack's file, every time they occur."""
+    content = pack.path.read_bytes()
+    assert old in content
+    pack._open().close()
+    pack.path.write_bytes(content.replace(old, new))
+    return pack.path
+
+
+def test_zeroed_pixels_are_found(make_pack):
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(1, 256, (30, 40, 3), np.uint8) for name in ("a", "b")}
+    path = damaged(make_pack(images), images["b"].tobytes(), bytes(images["b"].nbytes))
+    with pytest.raises(UnpairedError, match=r"damaged pack .*: b\); delete it") as error:
+        open_verified(path)
+    assert str(path) in str(error.value)
+
+
+def test_another_name_is_found_when_a_pack_is_opened(make_pack):
+    image = np.zeros((4, 4, 3), np.uint8)
+    path = damaged(make_pack({"lighthouse": image}), b"lighthouse", b"LIGHTHOUSE")
+    with pytest.raises(UnpairedError, match="damaged pack"):
+        Pack(path)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(4096)], ids=["empty", "zeros"])
+def test_empty_and_zeroed_files_are_one_line(tmp_path, content):
+    path = tmp_path / "pack.h5"
+    path.write_bytes(content)
+    with pytest.raises(UnpairedError, match=r"not a readable HDF5 pack.*delete it"):
+        Pack(path)
+
+
+def test_a_pack_zeroed_anywhere_is_never_taken_for_whole(make_pack):
+    rng = np.random.default_rng(0)
+    pack = make_pack({name: rng.integers(1, 256, (20, 30, 3), np.uint8) for name in "abc"})
+    digest, path = pack.digest, pack.path
+    pack._open().close()
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 256):
+        path.write_bytes(whole[:start] + bytes(256) + whole[start + 256 :])
+        with suppress(UnpairedError):
+            assert open_verified(path).digest == digest
+            assert [open_verified(path).read(k).min() for k in range(3)] == [1, 1, 1]

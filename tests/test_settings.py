@@ -120,3 +120,28 @@ def test_overrides_typed_after_config_are_numbers_again():
 def test_null_typed_after_config_is_null():
     typed = {"methods": "null", "overrides": "null", "training": {"images_seen": "null"}}
     assert parse_settings(typed) == parse_settings({})
+
+
+def test_a_home_folder_is_expanded_wherever_a_path_is_typed(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    typed = {
+        "data_root": "~/data",
+        "folders": {"mine": "~/x"},
+        "colour_prior": "~/p.npy",
+        "work_root": "~",
+    }
+    settings = parse_settings(typed)
+    assert settings.data_root == f"{tmp_path}/data"
+    assert settings.folders == {"mine": f"{tmp_path}/x"}
+    assert settings.colour_prior == f"{tmp_path}/p.npy"
+    assert settings.work_root == str(tmp_path)
+    with pytest.raises(UnpairedError, match="there is no user ~nobody_of_that_name"):
+        parse_settings({"data_root": "~nobody_of_that_name/data"})
+
+
+@pytest.mark.parametrize("path", ["", "  ", "a\nb", "a\0b", "a\x7f"])
+def test_what_is_no_path_is_refused_in_one_line(path):
+    for config in ({"data_root": path}, {"folders": {"mine": path}}, {"work_root": path}):
+        with pytest.raises(UnpairedError, match=r"an empty path|control character") as error:
+            parse_settings(config)
+        assert "\n" not in str(error.value)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from unpaired.tables import (
 )
 
 from .conftest import REPOSITORY
-from .synthetic_results import PAPER, TABLE, fill_scores
+from .synthetic_results import PAPER, TABLE, fill_scores, write_record
 
 
 def table(tmp_path, images=3, gain=8.0, **config):
@@ -54,10 +53,11 @@ def test_missing_or_empty_scores_are_an_error(tmp_path):
     plan, _ = table(tmp_path)
     path = tmp_path / f"{plan.scores[0].stem}.csv"
     path.write_text("image,repeat\n")
+    write_record(path, {})
     with pytest.raises(UnpairedError, match="holds no scores"):
         build_lines(plan, PAPER, tmp_path)
     path.unlink()
-    with pytest.raises(UnpairedError, match="no such score file"):
+    with pytest.raises(UnpairedError, match="no such file; run its rule first"):
         build_lines(plan, PAPER, tmp_path)
 
 
@@ -173,7 +173,7 @@ def judged(tmp_path, rows, **config):
         lines = [f"{k},0,{first + (k % 2 - 0.5)},1" for k in range(12)]
         path.write_text("\n".join([f"image,repeat,{column},seconds_per_mpix", *lines]))
         pooled = {"jnd_map": second} if pairs else {}
-        path.with_suffix(".json").write_text(json.dumps({"pooled": pooled}))
+        write_record(path, {"pooled": pooled})
     printed = read_paper_numbers(REPOSITORY / "config/paper_numbers/zhang2018_table6.4.csv")
     return plan, build_lines(plan, printed, tmp_path)
 

@@ -51,6 +51,7 @@ def exit_with(error: Exception | str) -> NoReturn:
     What the terminal's encoding cannot show appears as escapes.
     """
     stopped, encoding = isinstance(error, Stopped), sys.stderr.encoding or "utf-8"
-    line = f"{'' if stopped else 'error: '}{error}"
+    # A name that is told may hold a line break.
+    line = f"{'' if stopped else 'error: '}{' '.join(str(error).splitlines())}"
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
     raise SystemExit(130 if stopped else 1)

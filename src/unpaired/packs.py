@@ -3,6 +3,8 @@
 A pack holds records of one or more aligned arrays (``image``, or ``noisy`` and ``clean``), of any
 size, lossless. Each array is its own HDF5 dataset, chunked in tiles so that a random crop reads
 little more than itself. Columns of metadata (name, scene, digests) are arrays as long as the pack.
+A digest of all that stands beside the pixels is checked whenever a pack is opened; `Pack.verify`
+reads the pixels as well.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ from unpaired.files import atomic_path
 from unpaired.progress import Progress
 
 SCHEMA = "unpaired-pack"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CHUNK_PX = 256
 RESERVE_BYTES = 8 * 2**20  # Disk space is asked for in steps of this.
 SLACK_BYTES = 2**20  # More than HDF5's own bookkeeping for one record.
@@ -54,12 +57,16 @@ class Record:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", shown(self.name))
         object.__setattr__(self, "scene", shown(self.scene))
-        digest = hashlib.sha256()
-        for key in sorted(self.arrays):
-            array = np.ascontiguousarray(self.arrays[key])
-            digest.update(f"{key}:{array.dtype}:{array.shape}".encode())
-            digest.update(array)
-        object.__setattr__(self, "sha256_pixels", digest.hexdigest())
+        object.__setattr__(self, "sha256_pixels", _sha256_of_pixels(self.arrays))
+
+
+def _sha256_of_pixels(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        digest.update(f"{key}:{array.dtype}:{array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -224,10 +231,16 @@ def _is_whole(file: Path, stamp: dict[str, Any]) -> bool:
 
 
 def _only_record(file: Path) -> Record:
-    pack = Pack(file)
+    pack = open_verified(file)
     arrays = {key: pack.read(0, key) for key in pack.fields}
     name, scene, sha256_file = (pack.columns[key][0] for key in ("name", "scene", "sha256_file"))
     return Record(name, arrays, scene, sha256_file)
+
+
+def _digest(about: dict[str, Any], columns: dict[str, list[str]]) -> str:
+    """Return the digest of a pack: of its attributes and columns, and so of all pixels."""
+    content = json.dumps([about, columns], sort_keys=True)
+    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
 
 
 def _write(
@@ -254,12 +267,16 @@ def _write(
             _reserve(raw.fileno(), pack, sum(len(v) + 64 for c in columns.values() for v in c))
             for column, values in columns.items():
                 pack.create_dataset(f"columns/{column}", data=values, dtype=h5py.string_dtype())
+            about = {
+                "source": source,
+                "value_range": [float(value) for value in value_range],
+                "colour_space": colour_space,
+                "settings": json.dumps(settings, sort_keys=True),
+            }
             pack.attrs["schema"] = SCHEMA
             pack.attrs["schema_version"] = SCHEMA_VERSION
-            pack.attrs["source"] = source
-            pack.attrs["value_range"] = value_range
-            pack.attrs["colour_space"] = colour_space
-            pack.attrs["settings"] = json.dumps(settings, sort_keys=True)
+            pack.attrs.update(about)
+            pack.attrs["digest"] = _digest(about, columns)
             pack.flush()
             used_bytes = pack.id.get_filesize()
         os.truncate(aside, used_bytes)
@@ -293,19 +310,58 @@ class Pack:
     """A pack opened for reading. Safe in worker processes: each opens the file anew."""
 
     def __init__(self, path: Path) -> None:
-        """Open ``path``; raises UnpairedError if it is missing, truncated, foreign or too new."""
+        """Open ``path``; raises UnpairedError if it is missing, damaged, foreign or too new."""
         self.path = Path(path)
         self._file: h5py.File | None = None
         self._owner = 0  # process that opened the file: HDF5 handles do not survive a fork
         file = self._open()
+        with self._told_as_damage():
+            self._read_about(file)
+
+    def _read_about(self, file: h5py.File) -> None:
         self.source = str(file.attrs["source"])
         self.value_range = tuple(float(value) for value in file.attrs["value_range"])
         self.colour_space = str(file.attrs["colour_space"])
-        self.settings = json.loads(file.attrs["settings"])
+        settings = str(file.attrs["settings"])
         self.columns = {
             column: [value.decode() for value in file[f"columns/{column}"][:]] for column in COLUMNS
         }
         self.fields = tuple(key for key in file if key != "columns")
+        about = {
+            "source": self.source,
+            "value_range": list(self.value_range),
+            "colour_space": self.colour_space,
+            "settings": settings,
+        }
+        self.digest = str(file.attrs["digest"])
+        if self.digest != _digest(about, self.columns):
+            raise ValueError("what it says of its records is not what was written")
+        self.settings = json.loads(settings)
+
+    @contextmanager
+    def _told_as_damage(self) -> Iterator[None]:
+        """What HDF5 says of broken bookkeeping, by many kinds of error, is one line."""
+        try:
+            yield
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> UnpairedError:
+        return UnpairedError(f"{self.path}: a damaged pack ({what}); delete it and run again")
+
+    def verify(self) -> None:
+        """Read all pixels once; raises UnpairedError, naming records, if some are not as written.
+
+        For whatever learns from a pack or is scored on it: its own reading takes longer.
+        """
+        bad = [
+            self.columns["name"][index]
+            for index in self
+            if _sha256_of_pixels({key: self.read(index, key) for key in self.fields})
+            != self.columns["sha256_pixels"][index]
+        ]
+        if bad:
+            raise self._damaged(f"other pixels than were packed: {list_some(bad)}")
 
     def _open(self) -> h5py.File:
         if self._file is None or self._owner != os.getpid():
@@ -318,7 +374,8 @@ class Pack:
                     f"{self.path}: not a readable HDF5 pack (truncated or foreign): {error}; "
                     "delete it and run again"
                 ) from error
-            self._check(file)
+            with self._told_as_damage():
+                self._check(file)
             self._file, self._owner = file, os.getpid()
         return self._file
 
@@ -357,10 +414,10 @@ class Pack:
         """Return a record's array, or the crop ``[rows, columns]`` of it, in stored values."""
         try:
             return self._open()[f"{key}/{index:08d}"][rows, columns]
-        except OSError as error:
-            raise UnpairedError(
-                f"{self.path}: record {index} cannot be read ({error}); delete it and run again"
-            ) from error
+        except (OSError, KeyError, RuntimeError) as error:
+            if key not in self.fields:
+                raise
+            raise self._damaged(f"record {index} cannot be read: {error}") from error
 
     def read_unit(
         self,
@@ -376,6 +433,13 @@ class Pack:
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self)))
+
+
+def open_verified(path: Path) -> Pack:
+    """Open a pack and read all of it once, see `Pack.verify`."""
+    pack = Pack(path)
+    pack.verify()
+    return pack
 
 
 def check_disjoint(

@@ -15,7 +15,13 @@ from typing import Any
 from unpaired.corruptions.distorting_networks import METHOD as DISTORTING
 from unpaired.corruptions.distorting_networks import draw_settings
 from unpaired.corruptions.noise import CAMERA, NONE, get_noise
-from unpaired.datasets import get_dataset, how_to_get, is_present
+from unpaired.datasets import (
+    flaw_of,
+    folder_of,
+    get_dataset,
+    how_to_get,
+    is_present,
+)
 from unpaired.errors import UnpairedError, suggest
 from unpaired.files import sha256_of
 from unpaired.methods import (
@@ -278,10 +284,28 @@ def plan_tables(
     plans, refusals = {}, {}
     for table in tables:
         try:
-            plans[table.number] = plan_table(table, settings)
+            plan = plan_table(table, settings)
+            _require_sound_folders(plan)
+            plans[table.number] = plan
         except UnpairedError as error:
             refusals[table.number] = error
     return plans, refusals
+
+
+def _require_sound_folders(plan: TablePlan) -> None:
+    """Where a data set's folder should be there is one with something in it, or nothing at all."""
+    names = dict.fromkeys([*(cell.testset for cell in plan.cells), *plan.train_sets])
+    datasets = [get_dataset(name, plan.settings) for name in names]
+    spoiled = [
+        how_to_get(dataset, plan.settings)
+        for dataset in datasets
+        if not dataset.rendered
+        and (folder := folder_of(dataset, plan.settings)) is not None
+        and folder.exists()
+        and flaw_of(folder) is not None
+    ]
+    if spoiled:
+        raise UnpairedError("; ".join(spoiled))
 
 
 def _require_methods(table: Table, settings: Settings) -> None:
@@ -329,15 +353,16 @@ def _train_sets(settings: Settings, table: Table, row: Row) -> TrainSets:
 
 
 def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row, str]]) -> None:
-    """Training data must be there; at paper scale the test sets too."""
-    needed: dict[str, None] = {}
+    """Training data must be there, and test sets at paper scale or asked for by name."""
+    needed: dict[str, bool] = {}
     for _, row, testset in planned:
-        own = (name for _, name in _train_sets(settings, table, row) if name)
-        needed |= dict.fromkeys([*own, *([testset] if settings.scale == "paper" else [])])
+        needed |= {name: True for _, name in _train_sets(settings, table, row) if name}
+        must = settings.scale == "paper" or settings.testsets is not None
+        needed.setdefault(testset, must)
     missing = [
         how_to_get(dataset, settings)
-        for dataset in (get_dataset(name, settings) for name in needed)
-        if not is_present(dataset, settings)
+        for dataset, must in ((get_dataset(name, settings), must) for name, must in needed.items())
+        if must and not is_present(dataset, settings)
     ]
     if missing:
         raise UnpairedError("; ".join(missing))

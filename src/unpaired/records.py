@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from unpaired import __version__
-from unpaired.files import atomic_path, sha256_of
+from unpaired.files import atomic_path
 from unpaired.packs import Pack
 
 
@@ -23,7 +23,7 @@ def library_versions() -> dict[str, str]:
 
 def data_record(pack: Pack) -> dict[str, Any]:
     """Return what identifies the pictures that were used."""
-    return {"source": pack.source, "pictures": len(pack), "sha256": sha256_of(pack.path)}
+    return {"source": pack.source, "pictures": len(pack), "sha256": pack.digest}
 
 
 def write_record(path: Path, about: Mapping[str, Any]) -> None:

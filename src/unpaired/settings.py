@@ -38,6 +38,24 @@ def _as_overrides(value: object) -> object:
     }
 
 
+def _as_path(value: object) -> object:
+    """Expand ``~`` and ``~user``, and refuse what is no name of a file or folder."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        raise ValueError("an empty path; name a file or folder, or leave it out")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("holds a line break or another control character; rename it")
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError:
+        raise ValueError(
+            f"there is no user {value.split('/')[0]}; write the path in full"
+        ) from None
+
+
+# A path that a person types.
+TypedPath = Annotated[str, BeforeValidator(_as_path)]
 Names = Annotated[list[str], BeforeValidator(_as_list), pydantic.AfterValidator(_unique)]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0)]],
@@ -98,10 +116,14 @@ class Settings(Typed):
     """Everything a run can be told; see config/README.md for what each key changes."""
 
     scale: Literal["demo", "smoke", "paper"] = Field("demo", description="Label of the results.")
-    data_root: str | None = Field(None, description="Folder that holds the data sets' folders.")
-    folders: dict[str, str] = Field({}, description="Own data sets: name -> folder of pictures.")
+    data_root: TypedPath | None = Field(
+        None, description="Folder that holds the data sets' folders."
+    )
+    folders: dict[str, TypedPath] = Field(
+        {}, description="Own data sets: name -> folder of pictures."
+    )
     train_set: str = Field("embedded_train", description="What models are trained on.")
-    colour_prior: str | None = Field(
+    colour_prior: TypedPath | None = Field(
         None, description="Colour prior (.npy) to use; null: that of the data set itself."
     )
     methods: Names | None = Field(None, description="Rows to run; null: all of a table.")
@@ -109,7 +131,7 @@ class Settings(Typed):
     noises: Names | None = Field(None, description="Noises to run; null: all of a table.")
     seeds: Seeds = Field([1], description="One model is trained per seed.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
-    work_root: str = Field("results/work", description="Folder of checkpoints in progress.")
+    work_root: TypedPath = Field("results/work", description="Folder of checkpoints in progress.")
     training: Training = Training()
     network: Network = Network()
     evaluation: Evaluation = Evaluation()

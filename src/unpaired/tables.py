@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +23,7 @@ from unpaired.errors import UnpairedError
 from unpaired.files import reading
 from unpaired.methods import METRICS as LEARNED_DISTANCES
 from unpaired.plan import Cell, Model, Score, TablePlan
+from unpaired.sealed_csv import REMEDY, read_record, read_rows
 from unpaired.settings import Correlation
 
 
@@ -110,23 +110,11 @@ def read_paper_numbers(path: Path) -> dict[PaperKey, float]:
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
-    """Read one score file; raises UnpairedError if it is missing or empty."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UnpairedError(f"{path}: no such score file; run its evaluate rule first") from None
+    """Read one score file; raises UnpairedError if it is missing, empty or not as written."""
+    rows = read_rows(path, path.with_suffix(".json"))
     if not rows:
-        raise UnpairedError(f"{path}: holds no scores; delete it and run again")
+        raise UnpairedError(f"{path}: holds no scores; {REMEDY}")
     return rows
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read what a stage wrote down about its work; raises UnpairedError if it is missing."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UnpairedError(f"{path}: no such record; run its rule first") from None
 
 
 def build_lines(plan: TablePlan, paper: dict[PaperKey, float], root: Path) -> list[Line]:
@@ -323,13 +311,15 @@ def _plain(value: object, metric: str) -> object:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Read the tidy table back; raises UnpairedError if it is missing or of another version."""
+    """Read the tidy table back.
+
+    Raises UnpairedError if it is missing, not as it was written, or of another version.
+    """
     names = [field.name for field in fields(Line)]
-    with reading(path), open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != names:
-            raise UnpairedError(f"{path}: columns {', '.join(names)} are needed")
-        return [_line_from(row) for row in reader]
+    with reading(path), open(path, "rb") as file:
+        if file.readline().strip() != ",".join(names).encode():
+            raise UnpairedError(f"{path}: columns {', '.join(names)} are needed; {REMEDY}")
+    return [_line_from(row) for row in read_rows(path, path.with_suffix(".json"))]
 
 
 def _line_from(row: dict[str, str]) -> Line:

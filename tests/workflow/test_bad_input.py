@@ -38,6 +38,35 @@ def test_wrong_settings(project, setting, message):
     assert not (project.folder / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["data_root=/typo", "testsets=[kodak]"],
+            "error: config: data_root: /typo does not exist; check its name",
+        ),
+        (
+            ["data_root=src", "testsets=[kodak]"],
+            "error: data set 'kodak': src/kodak does not exist; get Kodak",
+        ),
+        (
+            ["folders={mine: /typo}", "colour_prior=~/typo.npy"],
+            "folders.mine: /typo does not exist; check its name; colour_prior: /",
+        ),
+    ],
+)
+def test_a_mistyped_path_replaces_nothing(project, settings, message):
+    table = project.folder / TABLE
+    table.parent.mkdir()
+    table.write_text("numbers of an earlier run")
+    done = project.run(*SMOKE, *settings, "--", TABLE)
+    assert done.returncode == 1
+    assert any(message in line for line in done.stderr.splitlines()), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path for path in table.parent.rglob("*") if path.is_file()] == [table]
+    assert table.read_text() == "numbers of an earlier run"
+
+
 def test_false_as_text_is_false(project):
     done = project.run(*SMOKE, "network={global_residual: false}", "-n", "-p", "--", TABLE)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,7 @@ import os
 import pytest
 from PIL import Image
 
-from unpaired.files import sha256_of
+from unpaired.packs import Pack
 from unpaired.weights import load_model
 
 from .conftest import SMOKE, TABLE
@@ -58,7 +58,7 @@ def test_every_score_says_what_made_it(finished):
         assert path.parent.name.startswith(f"{record['spec']['method']}-")
         assert len(record["code"]) == 16
         pack = finished.folder / "results/packs/embedded_test.h5"
-        data = {"source": "embedded_test", "pictures": 3, "sha256": sha256_of(pack)}
+        data = {"source": "embedded_test", "pictures": 3, "sha256": Pack(pack).digest}
         assert record["data"] == [data]
         assert set(record["versions"]) == {"unpaired", "torch", "numpy", "python"}
         assert record["device"].startswith("CPU")

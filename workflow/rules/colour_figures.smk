@@ -27,6 +27,8 @@ rule colour_figures:
         runtime=need("figure", "runtime"),
     params:
         rows=lambda wildcards: list(colorizers()),
+        prior=lambda wildcards, input: prior_options(input),
+        prior_digest=COLOUR_PRIOR,
         code=lambda wildcards: [
             fingerprint("unpaired.stages.colour_figures", module)
             for module in sorted({model.module for model in colorizers().values()})
@@ -34,7 +36,7 @@ rule colour_figures:
     message:
         "Draw what colorizers predict"
     shell:
-        "python -m unpaired.stages.colour_figures --rows {params.rows} --models {input.models:q}"
-        " --of full --packs {input.packs:q} --prior {input.prior:q} --methods {output.methods:q}"
+        "python -m unpaired.stages.colour_figures --rows {params.rows:q} --models {input.models:q}"
+        " --of full --packs {input.packs:q} {params.prior:q} --methods {output.methods:q}"
         " --temperatures {output.temperatures:q} --histograms {output.histograms:q}"
         " --distributions {output.distributions:q} --threads {threads} > {log:q} 2>&1"

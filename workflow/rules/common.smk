@@ -4,11 +4,20 @@ import shlex
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import Timeout
 
-from unpaired.datasets import RENDERED, folder_of, get_dataset, how_to_get, is_present
+from unpaired.datasets import (
+    RENDERED,
+    folder_of,
+    get_dataset,
+    how_to_get,
+    is_present,
+    require_typed_paths,
+)
+from unpaired.datasets.contents import contents_of
 from unpaired.errors import UnpairedError, exit_with
 from unpaired.files import lock_file, sha256_of
 from unpaired.fingerprint import ROOT, fingerprint
@@ -32,6 +41,9 @@ TABLE_FILES = sorted(
 
 try:
     SETTINGS = parse_settings(config)
+    require_typed_paths(SETTINGS)
+    # Identity of the colour prior that the settings name, wherever its file lies.
+    COLOUR_PRIOR = sha256_of(SETTINGS.colour_prior) if SETTINGS.colour_prior else None
     TABLES = sorted(map(load_table, TABLE_FILES), key=lambda table: table.number)
     PLANS, REFUSALS = plan_tables(TABLES, SETTINGS)
 except UnpairedError as error:
@@ -158,7 +170,7 @@ def report_input(wildcards):
         "tables": [
             f"results/{plan.name}{suffix}"
             for plan in PLANS.values()
-            for suffix in (".csv", "_costs.csv")
+            for suffix in (".csv", "_costs.csv", ".json")
         ],
         "scores": [f"{stem}.{suffix}" for stem in SCORES for suffix in ("csv", "png", "json")],
         "models": [
@@ -172,34 +184,71 @@ def report_input(wildcards):
     }
 
 
-def pack_options(wildcards):
-    dataset = get_dataset(wildcards.dataset, SETTINGS)
-    own = " --own" if dataset.name in SETTINGS.folders else ""
-    folder = folder_of(dataset, SETTINGS)
-    at = "" if folder is None else f" --folder {shlex.quote(str(folder))}"
-    return f"--dataset {dataset.name}{own}{at}"
+# Text of a person's settings may hold anything: it enters a command through ":q", a list of
+# arguments as "--key=value", so that a leading dash is no option. What says where things lie and
+# not what they are stands in functions that take ``input``: Snakemake compares their values with
+# those of the last run as little as it does resources.
 
 
-def source_folder(wildcards):
-    """The folder of a data set; adding or removing a file in it packs it again."""
+def pack_options(wildcards, input):
+    """The data set, and where its pictures lie."""
     dataset = get_dataset(wildcards.dataset, SETTINGS)
-    if dataset.rendered:
-        return {"folder": str(RENDERED)}
+    own = ["--own"] if dataset.name in SETTINGS.folders else []
     folder = folder_of(dataset, SETTINGS)
-    return {} if folder is None else {"folder": local(str(folder))}
+    at = [] if folder is None else [f"--folder={folder}"]
+    return [f"--dataset={dataset.name}", *own, *at]
+
+
+def rendered_folder(wildcards):
+    """The folder of a data set that a rule makes; those of a person are known by `pictures_of`."""
+    return [str(RENDERED)] if get_dataset(wildcards.dataset, SETTINGS).rendered else []
+
+
+@cache
+def pictures_of(name):
+    """The digest of what a data set's folder holds; None where there is no folder to look at.
+
+    The main process alone looks; jobs on other nodes take what it found.
+    """
+    dataset = get_dataset(name, SETTINGS)
+    folder = folder_of(dataset, SETTINGS)
+    if dataset.rendered or folder is None:
+        return None
+    memory = Path(".snakemake", "pictures", f"{name}.json")
+    try:
+        return contents_of(dataset, folder, memory, look=workflow.is_main_process)
+    except UnpairedError as error:
+        exit_with(error)
 
 
 def training_input(wildcards):
     model = get_model(wildcards)
     files = {"packs": [f"results/packs/{name}.h5" for name in model.packs]}
     if model.prior:
-        files["prior"] = prior_file(model.spec["train_set"])
+        files |= prior_input(model.spec["train_set"])
     return files | ({"start": model.start.file} if model.start else {})
 
 
-def prior_file(data_set):
-    """Colour prior for the pictures of a data set: its own, unless the settings name another."""
-    return SETTINGS.colour_prior or f"results/priors/{data_set}.npy"
+def training_options(wildcards, input):
+    """The model that a training starts from, and the colour prior, where it has them."""
+    start = [f"--start={input.start}"] if "start" in input.keys() else []
+    return [*start, *(prior_options(input) if get_model(wildcards).prior else [])]
+
+
+def work_folder(wildcards, input):
+    return str(Path(SETTINGS.work_root, wildcards.model))
+
+
+def prior_input(data_set):
+    """The colour prior of a data set's pictures, as input of a rule.
+
+    None where the settings name another: that is known by its digest, not by its place and time.
+    """
+    return {} if COLOUR_PRIOR else {"prior": f"results/priors/{data_set}.npy"}
+
+
+def prior_options(input):
+    return [f"--prior={SETTINGS.colour_prior if COLOUR_PRIOR else input.prior}"]
 
 
 def evaluation_input(wildcards):
@@ -211,7 +260,7 @@ def evaluation_input(wildcards):
         (pictures,) = score.model.packs
         files["pictures"] = f"results/packs/{pictures}.h5"
     if score.task == "colorize":
-        files["prior"] = prior_file(score.protocol.testset)
+        files |= prior_input(score.protocol.testset)
     files["splits"] = [
         f"results/packs/disjoint/{data_set}-{score.protocol.testset}.txt"
         for data_set in score.model.data_sets
@@ -221,13 +270,12 @@ def evaluation_input(wildcards):
 
 def evaluation_options(wildcards, input):
     score = get_score(wildcards)
-    model = f"--model '{input.model}' " if score.model.file else ""
-    crop = f" --crop-px {score.protocol.crop_px}" if score.protocol.crop_px else ""
-    read_out = f" --read-out {score.read_out}" if score.read_out else ""
-    model += "".join(
-        f"--{key} {input[key]} " for key in ("prior", "pictures") if key in input.keys()
-    )
-    return f"--task {score.task} {model}--noise {score.noise} --repeats {score.protocol.repeats}{crop}{read_out}"
+    files = [f"--{key}={input[key]}" for key in ("model", "pictures") if key in input.keys()]
+    prior = prior_options(input) if score.task == "colorize" else []
+    crop = [f"--crop-px={score.protocol.crop_px}"] if score.protocol.crop_px else []
+    read_out = [f"--read-out={score.read_out}"] if score.read_out else []
+    protocol = [f"--noise={score.noise}", f"--repeats={score.protocol.repeats}"]
+    return [f"--task={score.task}", *files, *prior, *protocol, *crop, *read_out]
 
 
 def degradations():
@@ -278,8 +326,7 @@ def colour_figures_input(wildcards):
     return {
         "models": [model.file for model in colorizers().values()],
         "packs": [f"results/packs/{testset}.h5" for testset in present],
-        "prior": prior_file(plan.table.train_sets.at(SETTINGS.scale).pairs),
-    }
+    } | prior_input(plan.table.train_sets.at(SETTINGS.scale).pairs)
 
 
 # The row whose distances stand beside SSIM's, and whose weights are shown.
@@ -299,6 +346,11 @@ def judgments_input(wildcards):
     of_row = {cell.row.name: cell.scores[0] for cell in cells if cell.testset == testset}
     return {
         "tables": ["results/table19.csv", "results/table20.csv"],
+        "records": [
+            "results/table19.json",
+            "results/table20.json",
+            *(f"{of_row[row].stem}.json" for row in ("ssim", JUDGED_LEARNED)),
+        ],
         "model": of_row[JUDGED_LEARNED].model.file,
         "ssim": f"{of_row['ssim'].stem}.csv",
         "learned": f"{of_row[JUDGED_LEARNED].stem}.csv",
@@ -322,9 +374,9 @@ def submission_input(wildcards):
 
 
 def submission_options(wildcards, input):
-    model = f"--model '{input.model}' " if get_model(wildcards).file else ""
-    read_out = f" --read-out {wildcards.read_out[1:]}" if wildcards.read_out else ""
-    return f"{model}{read_out}"
+    model = [f"--model={input.model}"] if get_model(wildcards).file else []
+    read_out = [f"--read-out={wildcards.read_out[1:]}"] if wildcards.read_out else []
+    return [*model, *read_out]
 
 
 def paper_numbers_of(plan: TablePlan) -> Path:
@@ -334,7 +386,7 @@ def paper_numbers_of(plan: TablePlan) -> Path:
 def table_input(wildcards):
     plan = get_plan(wildcards)
     return {
-        "scores": [f"{score.stem}.csv" for score in plan.scores],
+        "scores": [f"{score.stem}.{suffix}" for score in plan.scores for suffix in ("csv", "json")],
         "models": [f"results/models/{model.id}/model.json" for model in plan.trainings],
         "budgets": [f"results/budgets/{method}.json" for method in plan.measured_budgets],
         # Its digest stands in the params: a clone's newer file time says nothing.
@@ -342,11 +394,21 @@ def table_input(wildcards):
     }
 
 
-def table_settings(wildcards):
-    """What a table depends on: not where and how its models are trained."""
+def table_settings(wildcards, input):
+    """All settings, for the stage."""
+    return canonical_json(SETTINGS.model_dump())
+
+
+def what_tables_show(wildcards):
+    """What a table depends on: not where and how its models are trained, nor where pictures lie."""
     how = {"devices", "nodes", "workers", "checkpoint_seconds"}
-    exclude = {"device": True, "work_root": True, "training": how}
-    return canonical_json(SETTINGS.model_dump(exclude=exclude))
+    places = {"data_root", "folders", "colour_prior", "work_root"}
+    shown = SETTINGS.model_dump(
+        exclude={"device": True, "training": how} | dict.fromkeys(places, True)
+    )
+    return canonical_json(
+        shown | {"folders": sorted(SETTINGS.folders), "colour_prior": COLOUR_PRIOR}
+    )
 
 
 def bring_back_from_the_future():

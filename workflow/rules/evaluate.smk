@@ -20,6 +20,7 @@ rule evaluate:
         runtime=need("evaluate", "runtime"),
     params:
         options=evaluation_options,
+        prior=lambda wildcards: (COLOUR_PRIOR if get_score(wildcards).task == "colorize" else None),
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint(
             "unpaired.stages.evaluate",
@@ -29,7 +30,7 @@ rule evaluate:
     message:
         "Evaluate {wildcards.model} on {wildcards.protocol}, {wildcards.noise}"
     shell:
-        "python -m unpaired.stages.evaluate {params.options} --spec {params.spec:q}"
-        " --code {params.code} --record {output.record:q}"
+        "python -m unpaired.stages.evaluate {params.options:q} --spec {params.spec:q}"
+        " --code {params.code:q} --record {output.record:q}"
         " --pack {input.pack:q} --output {output.scores:q} --example {output.example:q}"
-        " --threads {threads} --device {resources.device} > {log:q} 2>&1"
+        " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"

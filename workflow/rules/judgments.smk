@@ -100,6 +100,6 @@ rule judgments:
         "Draw the figures of Tables 19 and 20"
     shell:
         "python -m unpaired.stages.judgments --tables {input.tables:q} --model {input.model:q}"
-        " --ssim {input.ssim:q} --learned {input.learned:q} --name {params.learned}"
+        " --ssim {input.ssim:q} --learned {input.learned:q} --name {params.learned:q}"
         " --pack {input.pack:q} --scores {output.scores:q} --weights {output.weights:q}"
         " --disagreements {output.disagreements:q} --tests {output.tests:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ rule noise_statistics:
         disk_mb=need("evaluate", "disk_mb"),
         runtime=need("evaluate", "runtime"),
     params:
-        code=lambda wildcards, input: [
+        code=lambda wildcards: [
             fingerprint("unpaired.stages.noise_statistics", module)
             for module in sorted({model.module for model in degradations()})
         ],
@@ -32,4 +32,4 @@ rule noise_statistics:
     shell:
         "python -m unpaired.stages.noise_statistics --models {input.models:q} --test {input.test:q}"
         " --train {input.train:q} --table {output.table:q} --figure {output.figure:q}"
-        " --threads {threads} --device {resources.device} > {log:q} 2>&1"
+        " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
 rule pack:
     input:
-        unpack(source_folder),
+        rendered_folder,
     output:
         "results/packs/{dataset}.h5",
     log:
@@ -16,13 +16,14 @@ rule pack:
         runtime=need("pack", "runtime"),
     params:
         options=pack_options,
+        pictures=lambda wildcards: pictures_of(wildcards.dataset),
         code=lambda wildcards: fingerprint(
             "unpaired.stages.pack", get_dataset(wildcards.dataset, SETTINGS).module
         ),
     message:
         "Pack data set {wildcards.dataset}"
     shell:
-        "python -m unpaired.stages.pack {params.options}" " --output {output:q} > {log:q} 2>&1"
+        "python -m unpaired.stages.pack {params.options:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule check_split:

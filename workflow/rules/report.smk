@@ -21,6 +21,7 @@ rule report:
         runtime=need("report", "runtime"),
     params:
         settings=table_settings,
+        shown=what_tables_show,
         # The content of the files: a comment in a table reruns nothing, an edited template does.
         tables=lambda wildcards: canonical_json([table.model_dump() for table in TABLES]),
         templates=[sha256_of(path) for path in sorted(TEMPLATES_FOLDER.iterdir())],

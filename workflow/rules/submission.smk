@@ -25,6 +25,6 @@ rule submission:
     message:
         "Restore the SIDD benchmark's {wildcards.space} blocks by {wildcards.model}"
     shell:
-        "python -m unpaired.stages.submit {params.options} --spec {params.spec:q}"
-        " --pack {input.pack:q} --output results/submissions/{wildcards.model}{wildcards.read_out}"
-        " --threads {threads} --device {resources.device} > {log:q} 2>&1"
+        "python -m unpaired.stages.submit {params.options:q} --spec {params.spec:q}"
+        " --pack {input.pack:q} --output results/submissions/{wildcards.model:q}{wildcards.read_out:q}"
+        " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"

@@ -27,5 +27,5 @@ rule synthesize:
         "Synthesize {wildcards.pairs} by {params.method}"
     shell:
         "python -m unpaired.stages.synthesize --model {input.model:q} --spec {params.spec:q}"
-        " --code {params.code} --pack {input.pack:q} --output {output:q} --threads {threads}"
-        " --device {resources.device} > {log:q} 2>&1"
+        " --code {params.code:q} --pack {input.pack:q} --output {output:q} --threads {threads}"
+        " --device {resources.device:q} > {log:q} 2>&1"

@@ -19,8 +19,8 @@ rule budget:
     message:
         "Measure what the paper's budget of {wildcards.method} would cost"
     shell:
-        "python -m unpaired.stages.budget --method {wildcards.method}"
-        " --device {resources.device} --output {output:q} > {log:q} 2>&1"
+        "python -m unpaired.stages.budget --method {wildcards.method:q}"
+        " --device {resources.device:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -45,6 +45,7 @@ rule table:
             category="Table {number}",
             labels={"holds": "costs"},
         ),
+        record="results/table{number}{part}.json",
     log:
         "results/logs/table/table{number}{part}.log",
     benchmark:
@@ -59,6 +60,7 @@ rule table:
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
+        shown=what_tables_show,
         paper_numbers=lambda wildcards: sha256_of(paper_numbers_of(get_plan(wildcards))),
         code=fingerprint("unpaired.stages.table"),
     message:
@@ -66,7 +68,8 @@ rule table:
     shell:
         "python -m unpaired.stages.table --table {params.table:q} --settings {params.settings:q}"
         " --paper-numbers {input.paper_numbers:q} --output {output.csv:q}"
-        " --markdown {output.markdown:q} --costs {output.costs:q} > {log:q} 2>&1"
+        " --markdown {output.markdown:q} --costs {output.costs:q}"
+        " --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure:
@@ -75,7 +78,7 @@ rule figure:
             f"{score.stem}.{suffix}"
             for score in get_plan(wildcards).scores
             if score.noise == wildcards.noise
-            for suffix in ("csv", "png")
+            for suffix in ("csv", "png", "json")
         ],
     output:
         report(
@@ -98,10 +101,11 @@ rule figure:
     params:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
+        shown=what_tables_show,
         code=fingerprint("unpaired.stages.figure"),
     message:
         "Draw {output}"
     shell:
         "python -m unpaired.stages.figure --table {params.table:q}"
-        " --settings {params.settings:q} --noise {wildcards.noise} --output {output:q}"
+        " --settings {params.settings:q} --noise {wildcards.noise:q} --output {output:q}"
         " > {log:q} 2>&1"

@@ -16,7 +16,6 @@ rule train:
         **BY_SRUN,
         # Where and how to run, not what to compute: a change here reruns nothing.
         device=SETTINGS.device,
-        work_root=SETTINGS.work_root,
         workers=TRAINING.workers,
         checkpoint_seconds=str(TRAINING.checkpoint_seconds),
         devices=TRAINING.devices,
@@ -29,17 +28,17 @@ rule train:
     params:
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint("unpaired.stages.train", get_model(wildcards).module),
-        start=lambda wildcards, input: f" --start {input.start}" if "start" in input.keys() else "",
-        prior=lambda wildcards, input: f" --prior {input.prior}" if "prior" in input.keys() else "",
+        options=training_options,
+        work=work_folder,
         method=lambda wildcards: get_model(wildcards).method,
         noise=lambda wildcards: get_model(wildcards).spec["noise"],
         seed=lambda wildcards: get_model(wildcards).spec["seed"],
     message:
         "Train {params.method} on {params.noise}, seed {params.seed} ({wildcards.model})"
     shell:
-        "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code}"
-        "{params.start}{params.prior} --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
-        " --history {output.history:q} --work {resources.work_root:q}/{wildcards.model}"
+        "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code:q}"
+        " {params.options:q} --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
+        " --history {output.history:q} --work={params.work:q}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --workers {resources.workers}"
-        " --device {resources.device} --devices {resources.devices} --nodes {resources.nodes}"
+        " --device {resources.device:q} --devices {resources.devices} --nodes {resources.nodes}"
         " > {log:q} 2>&1"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unpaired.datasets.contents import holds_pictures
 from unpaired.errors import UnpairedError, suggest
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ RAW = {
 }
 SIDD_HOME = "from the SIDD page of York University, abdokamel.github.io/sidd"
 SIMULATED = "photographs inside installed packages, through a simulated camera"
+
+NPY_MAGIC = b"\x93NUMPY"
 
 BAPPS_HOME = "BAPPS, from github.com/richzhang/PerceptualSimilarity (download_dataset.sh)"
 OBSERVED = "patches of embedded photographs, judged by a simulated observer"
@@ -368,11 +372,65 @@ def is_present(dataset: DataSet, settings: Settings) -> bool:
     return dataset.folder is None or dataset.rendered or (folder is not None and folder.is_dir())
 
 
+def flaw_of(folder: Path) -> str | None:
+    """Say in a few words why nothing can be read from a folder; None if it is fine."""
+    if not folder.exists():
+        return "does not exist; check its name"
+    if not folder.is_dir():
+        return "is a file, not a folder; name the folder that holds the pictures"
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return "cannot be read; change its permissions"
+    with os.scandir(folder) as entries:
+        if all(entry.name.startswith(".") for entry in entries):
+            return "is empty; check its name"
+    return None
+
+
+def require_typed_paths(settings: Settings) -> None:
+    """Raise UnpairedError unless every path that the settings name is there and of its kind.
+
+    A data set that nobody pointed at may be absent; what a person typed is either found or a slip.
+    """
+    named = {"data_root": Path(settings.data_root)} if settings.data_root is not None else {}
+    for name in settings.folders:
+        named[f"folders.{name}"] = folder_of(get_dataset(name, settings), settings)
+    told = [f"{key}: {path} {flaw}" for key, path in named.items() if (flaw := flaw_of(path))]
+    told += [
+        f"{key}: {path} holds no picture; check its name"
+        for key, path in named.items()
+        if key != "data_root" and flaw_of(path) is None and not holds_pictures(path)
+    ]
+    if settings.colour_prior is not None:
+        flaw = _flaw_of_file(Path(settings.colour_prior))
+        told += [f"colour_prior: {settings.colour_prior} {flaw}"] if flaw else []
+    if Path(settings.work_root).exists() and not Path(settings.work_root).is_dir():
+        told.append(f"work_root: {settings.work_root} is a file; name a folder")
+    if told:
+        raise UnpairedError(f"config: {'; '.join(told)}")
+
+
+def _flaw_of_file(path: Path) -> str | None:
+    if not path.exists():
+        return "does not exist; check its name"
+    if not path.is_file():
+        return "is a folder, not a file; name a .npy file"
+    if not os.access(path, os.R_OK):
+        return "cannot be read; change its permissions"
+    with open(path, "rb") as file:
+        if file.read(len(NPY_MAGIC)) != NPY_MAGIC:
+            return "is no .npy file; name one of 313 numbers"
+    return None
+
+
 def how_to_get(dataset: DataSet, settings: Settings) -> str:
     """Return one line: what is missing, where it is to be had and how its folder must look."""
     folder = folder_of(dataset, settings)
-    place = "data_root is not set" if folder is None else f"{folder} does not exist"
+    place = "data_root is not set" if folder is None else f"{folder} {_state(folder)}"
     return f"data set '{dataset.name}': {place}; get {dataset.where}; layout: {dataset.layout}"
+
+
+def _state(folder: Path) -> str:
+    return (flaw_of(folder) or "is there").partition(";")[0]
 
 
 def open_reader(dataset: DataSet) -> Callable[[Path | None], Iterator[Record]]:

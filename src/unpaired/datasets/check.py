@@ -27,9 +27,11 @@ def load_settings(paths: list[Path], data_root: str | None) -> Settings:
     for path in paths:
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             text = " ".join(str(error).split())
             raise UnpairedError(f"{path}: not a readable configuration: {text}") from None
+        if not isinstance(loaded, dict):
+            raise UnpairedError(f"{path}: not a configuration: keys with values are needed")
         _merge(config, loaded)
     if data_root is not None:
         config["data_root"] = data_root

@@ -9,13 +9,13 @@ import torch
 
 from unpaired.color.ab_bins import save_prior
 from unpaired.colour_evaluation import prior_of
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.stages import run
 
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    prior = prior_of(Pack(arguments.pack))
+    prior = prior_of(open_verified(arguments.pack))
     save_prior(arguments.output, prior)
     print(f"{arguments.output}: {int((prior > 0).sum())} of {len(prior)} colours are there")
 

@@ -17,7 +17,7 @@ from unpaired.colour_figures import (
     draw_temperatures,
     pictures_of,
 )
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.stages import run
 from unpaired.weights import load_model
 
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     rows = zip(arguments.rows, arguments.models, strict=True)
     models = {row: load_model(path)[1] for row, path in rows}
-    packs = [Pack(path) for path in arguments.packs]
+    packs = [open_verified(path) for path in arguments.packs]
     shown = pictures_of(packs, PICTURES_PER_SET)
     folder, stem = arguments.methods.parent, arguments.methods.stem
     print(f"{folder}/{stem}: {', '.join(models)}; {len(shown)} pictures")

@@ -15,8 +15,9 @@ from unpaired.devices import choose_device, choose_precision, describe, no_gpu_n
 from unpaired.files import atomic_path, sha256_of, write_rows
 from unpaired.leases import leased_gpus
 from unpaired.methods.base import Restorer
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.records import data_record, library_versions, with_python, write_record
+from unpaired.sealed_csv import seals_of
 from unpaired.stages import json_argument, run
 from unpaired.tasks import TASKS, scorer_of
 from unpaired.weights import load_product
@@ -33,9 +34,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
     restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
     if arguments.pictures:
-        restorer.take_pictures(Pack(arguments.pictures), arguments.spec["seed"])
+        restorer.take_pictures(open_verified(arguments.pictures), arguments.spec["seed"])
     options = {"prior": load_prior(arguments.prior)} if arguments.prior else {}
-    pack, start = Pack(arguments.pack), time.perf_counter()
+    pack, start = open_verified(arguments.pack), time.perf_counter()
     scored = scorer_of(arguments.task)(
         restorer,
         pack,
@@ -59,6 +60,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "precision": _precision(arguments.model, restorer, device),
         "seconds": round(seconds, 3),
         "pooled": scored.pooled,
+        **seals_of(arguments.output),
     }
     write_record(arguments.record, about)
     print(scored.summary)

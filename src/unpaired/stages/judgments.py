@@ -12,7 +12,7 @@ from unpaired.figures_judgments import (
     draw_tests,
     draw_weights,
 )
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.stages import run
 from unpaired.tables import read_lines, read_scores
 from unpaired.weights import load_model
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
     draw_tests(arguments.tests, tests)
     metric = load_model(arguments.model)[1].metric
     draw_weights(arguments.weights, metric, arguments.name)
-    pack = Pack(arguments.pack)
+    pack = open_verified(arguments.pack)
     found = disagreements(read_scores(arguments.ssim), read_scores(arguments.learned))
     draw_disagreements(arguments.disagreements, pack, found, arguments.name)
 

@@ -13,7 +13,7 @@ from unpaired.devices import choose_device
 from unpaired.evaluation import to_uint8
 from unpaired.leases import leased_gpus
 from unpaired.noise_statistics import Corrupt, compare, draw, white_noise, write_table
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.stages import run
 from unpaired.synthesis import draw_t, synthesize
 from unpaired.weights import load_model
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
         device = choose_device(arguments.device)
         models = dict(_degrader(path, device) for path in arguments.models)
         models["awgn"] = white_noise(awgn.level_min, awgn.level_max)
-        statistics = compare(Pack(arguments.test), Pack(arguments.train), models)
+        statistics = compare(open_verified(arguments.test), open_verified(arguments.train), models)
     write_table(arguments.table, statistics)
     draw(arguments.figure, statistics)
 

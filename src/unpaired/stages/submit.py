@@ -9,7 +9,7 @@ import torch
 
 from unpaired.devices import choose_device, describe, no_gpu_note
 from unpaired.leases import leased_gpus
-from unpaired.packs import Pack
+from unpaired.packs import open_verified
 from unpaired.sidd_submission import Description, restore_blocks, write_submission
 from unpaired.stages import json_argument, run
 from unpaired.weights import load_product
@@ -25,7 +25,7 @@ def _submit(arguments: argparse.Namespace) -> None:
     device, spec = choose_device(arguments.device), arguments.spec
     print(f"restore on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
     restorer = load_product(arguments.model, spec, arguments.read_out, device)
-    blocks, seconds = restore_blocks(restorer, Pack(arguments.pack), device)
+    blocks, seconds = restore_blocks(restorer, open_verified(arguments.pack), device)
     name = f"{spec['method']} {arguments.read_out or ''}".strip()
     for path in write_submission(arguments.output, blocks, seconds, Description(name)):
         print(path)

@@ -10,7 +10,7 @@ import torch
 from unpaired.devices import choose_device, describe, no_gpu_note
 from unpaired.files import sha256_of
 from unpaired.leases import leased_gpus
-from unpaired.packs import Pack, write_pack_in_parts
+from unpaired.packs import open_verified, write_pack_in_parts
 from unpaired.stages import json_argument, run
 from unpaired.synthesis import pairs_of_pack
 from unpaired.weights import load_model
@@ -23,13 +23,17 @@ def main(arguments: argparse.Namespace) -> None:
 
 def _synthesize(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    device, spec, source = choose_device(arguments.device), arguments.spec, Pack(arguments.pack)
+    device, spec, source = (
+        choose_device(arguments.device),
+        arguments.spec,
+        open_verified(arguments.pack),
+    )
     print(f"synthesize on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
     stamp = {
         "spec": spec,
         "code": arguments.code,
         "model_sha256": sha256_of(arguments.model),
-        "source_sha256": sha256_of(arguments.pack),
+        "source_sha256": source.digest,
     }
     pairs = pairs_of_pack(
         load_model(arguments.model, device)[1],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from unpaired.files import atomic_path
 from unpaired.plan import plan_table
+from unpaired.sealed_csv import seals_of
 from unpaired.settings import parse_settings, parse_table
 from unpaired.stages import json_argument, run
 from unpaired.tables import (
@@ -30,6 +32,8 @@ def main(arguments: argparse.Namespace) -> None:
     ):
         with atomic_path(path) as aside:
             aside.write_text(text)
+    with atomic_path(arguments.record) as aside:
+        aside.write_text(json.dumps(seals_of(arguments.output, arguments.costs), indent=2) + "\n")
     print(markdown)
 
 
@@ -41,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--costs", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True, help="their digests (JSON)")
     return parser
 
 

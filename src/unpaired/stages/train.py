@@ -15,15 +15,16 @@ from torch.utils.data import Dataset
 from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
-from unpaired.files import locked, write_rows
+from unpaired.files import locked, sha256_of, write_rows
 from unpaired.judged_sampling import JudgedSamples
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
 from unpaired.methods.base import Method
-from unpaired.packs import Pack
+from unpaired.packs import Pack, open_verified
 from unpaired.randomness import seed_for
 from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.sampling import CropSamples
+from unpaired.sealed_csv import seals_of
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
 from unpaired.unpaired_sampling import UnpairedSamples
@@ -36,6 +37,8 @@ def main(arguments: argparse.Namespace) -> None:
         return
     lock = locked(arguments.work.with_suffix(".lock"))
     with lock, leased_gpus(arguments.device, arguments.devices):
+        for path in arguments.pack:
+            open_verified(path)
         _publish(arguments, *_train(arguments))
         shutil.rmtree(arguments.work, ignore_errors=True)
 
@@ -57,6 +60,9 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
         method.prepare(samples, spec["seed"])
     versions = library_versions()
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
+    # A model or a prior that was made anew is another one, whatever its name.
+    given = {"start": arguments.start, "prior": arguments.prior}
+    stamp |= {f"{key}_sha256": sha256_of(path) for key, path in given.items() if path}
     result = train(
         method,
         samples,
@@ -93,6 +99,7 @@ def _publish(
 ) -> None:
     write_rows(arguments.history, result.history)
     about = {"config": dataclasses.asdict(method.config), **_costs(method, result)}
+    about |= seals_of(arguments.history)
     versions = with_python(stamp["versions"])
     write_record(arguments.about, stamp | about | {"versions": versions})
     save_model(arguments.model, arguments.spec["method"], method)
