@@ -1,4 +1,7 @@
-"""What ``unpaired COMMAND --help`` says below the options. Text alone, so that help stays fast."""
+"""What ``unpaired COMMAND --help`` says below the options. Text alone, so that help stays fast.
+
+Lines of up to 76 characters: a longer one is wrapped in a terminal of 80, and loses its indent.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ EXAMPLES = {
     ],
     "colorize": [
         "unpaired colorize gray/ --output colored/ --model MODEL.safetensors",
-        "unpaired colorize gray/ --output vivid/ --model MODEL.safetensors --temperature 0",
+        "unpaired colorize a.png --output vivid/ --model M.safetensors --temperature 0",
     ],
     "distance": [
         "unpaired distance original.png restored.png --map where.png",
@@ -40,11 +43,11 @@ EXAMPLES = {
         "unpaired import-weights lpips alexnet-owt-7be5be79.pth",
     ],
     "classify": [
-        "unpaired classify pictures/ --classifier vgg16.tv_in1k --weights vgg16.safetensors",
-        "unpaired classify pictures/ --classifier vgg16.tv_in1k --colorizer MODEL.safetensors",
+        "unpaired classify pictures/ --classifier vgg16.tv_in1k",
+        "unpaired classify pictures/ --classifier NAME --colorizer M.safetensors",
     ],
     "study export": [
-        "unpaired study export truth/ --method full=full/ --sentinel random/ --output study/",
+        "unpaired study export truth/ --method l2=l2/ --sentinel random/ --output s/",
     ],
     "study score": ["unpaired study score study/ answers.csv --output scores.csv"],
 }

@@ -371,7 +371,12 @@ def is_present(dataset: DataSet, settings: Settings) -> bool:
 def how_to_get(dataset: DataSet, settings: Settings) -> str:
     """Return one line: what is missing, where it is to be had and how its folder must look."""
     folder = folder_of(dataset, settings)
-    place = "data_root is not set" if folder is None else f"{folder} does not exist"
+    if folder is None:
+        place = "data_root is not set"
+    elif folder.exists():
+        place = f"{folder} is a file, not a folder"
+    else:
+        place = f"{folder} does not exist"
     return f"data set '{dataset.name}': {place}; get {dataset.where}; layout: {dataset.layout}"
 
 
