@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import csv
+import html
+import os
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from unpaired.errors import UnpairedError
+from unpaired.plan import plan_table, plan_tables
 from unpaired.reporting.curves import Trace, draw
 from unpaired.reporting.numbers import (
     column_groups,
@@ -17,7 +20,8 @@ from unpaired.reporting.numbers import (
 )
 from unpaired.reporting.page import write_report
 from unpaired.reporting.pictures import BYTES_MAX, BYTES_PER_PX_MAX, SIDE_PX, choose_side_px
-from unpaired.settings import load_table, parse_table
+from unpaired.reporting.summary import describe_dates, describe_scale
+from unpaired.settings import Settings, load_table, parse_settings, parse_table
 from unpaired.tables import METRICS, build_lines, lines_as_csv, read_lines
 
 from .conftest import REPOSITORY
@@ -62,7 +66,7 @@ class Page(HTMLParser):
 def render(plan, root, refusals=()):
     path = root / "report.html"
     number = plan.table.number
-    write_report(path, {number: plan}, dict(refusals), plan.settings, root)
+    write_report(path, {number: plan}, list(refusals), plan.settings, root)
     return path.read_text(encoding="utf-8")
 
 
@@ -162,7 +166,7 @@ def test_hostile_names_are_text(tmp_path):
     row = {"name": evil, "method": "n2c", "note": evil}
     table = parse_table(TABLE.model_dump() | {"title": evil, "paper": evil, "rows": [row]})
     plan = make_results(tmp_path, table=table, methods=None, noises=["gauss25"])
-    text = render(plan, tmp_path, {2: UnpairedError(evil)}.items())
+    text = render(plan, tmp_path, [(table, UnpairedError(evil))])
     tags = Page(text).tags
     assert [tag for tag, _ in tags].count("script") == 1
     assert not [attributes for _, attributes in tags if "onerror" in attributes]
@@ -205,10 +209,105 @@ def test_a_missing_record_is_one_line(tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_tables_left_out_say_why(made):
+def left_out(text):
+    """Return what the page says of tables that are not on it."""
+    section = text.partition('<h2 id="refused">')[2].partition("</section>")[0]
+    return html.unescape(re.sub(r"<[^>]+>", "", section))
+
+
+def test_tables_left_out_say_why_and_what_makes_them(made, tmp_path):
+    plan, root, text = made
+    assert "Tables left out" not in text
+    table = load_table(REPOSITORY / "config/tables/table3.yaml")
+    errors = [UnpairedError("config: methods: no such row"), refusal_without_data(table)]
+    settings, data = (left_out(render(plan, root, [(table, error)])) for error in errors)
+    name, command = "Table 3 (Neighbor2Neighbor, Table 3)", "snakemake --cores all results/table3"
+    for said in (settings, data):
+        assert name in said
+        assert command in said
+    assert "these settings do not fit it: config: methods: no such row" in settings
+    assert "its data is not here: data set 'imagenet_val': data_root is not set; get" in data
+
+
+def refusal_without_data(table):
+    """Return why a table cannot be planned at the paper's scale without its pictures."""
+    settings = parse_settings({"scale": "paper", "train_set": "imagenet_val"})
+    return plan_tables([table], settings)[1][table.number]
+
+
+def test_a_table_that_is_not_made_is_listed(made):
     plan, root, _ = made
-    text = render(plan, root, {3: UnpairedError("config: methods: no such row")}.items())
-    assert "<li>Table 3: config: methods: no such row</li>" in text
+    table = load_table(REPOSITORY / "config/tables/table3.yaml")
+    other = plan_table(table, parse_settings({}))
+    path = root / "report.html"
+    write_report(path, {1: plan, 3: other}, [], plan.settings, root)
+    said = left_out(path.read_text())
+    assert "it is not made yet. To make it: snakemake --cores all results/table3.csv" in said
+    assert 'id="table3"' not in path.read_text()
+
+
+def test_without_any_table_there_is_no_report(tmp_path):
+    plan = plan_table(TABLE, parse_settings({}))
+    with pytest.raises(UnpairedError, match="no table is made yet; run: snakemake"):
+        render(plan, tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def header_of(text):
+    return html.unescape(text.partition("<header>")[2].partition("</header>")[0])
+
+
+def test_scale_and_date_stand_at_the_top(tmp_path):
+    plan = make_results(tmp_path, methods=["n2c"], noises=["gauss25"])
+    os.utime(tmp_path / f"results/{plan.name}.csv", (1_700_000_000, 1_700_000_000))
+    text = header_of(render(plan, tmp_path))
+    assert "Demo scale: small networks, minutes of training; made on 2023-11-14 22:13 UTC." in text
+    # Not the time of the rendering: the same results make the same page, also a day later.
+    assert text.count("UTC") == 1
+
+
+def test_results_of_several_days_say_so(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, time in zip(paths, (1_700_000_000, 1_700_100_000, 1_700_050_000), strict=True):
+        path.touch()
+        os.utime(path, (time, time))
+    assert describe_dates(paths) == "made from 2023-11-14 22:13 UTC to 2023-11-16 02:00 UTC"
+
+
+def test_every_scale_is_told_in_words():
+    scales = Settings.model_json_schema()["properties"]["scale"]["enum"]
+    assert all(describe_scale(scale).startswith(f"{scale} scale: ") for scale in scales)
+
+
+def test_matches_are_counted_as_the_cells_are_marked(made):
+    plan, root, text = made
+    lines = read_lines(root / f"results/{plan.name}.csv")
+    kinds = [kind for row in Page(text).cells.values() for _, _, kind in row]
+    counts = {size: kinds.count(f"size-{size}") for size in ("match", "near", "far")}
+    compared, measured = sum(counts.values()), sum(line.value is not None for line in lines)
+    assert counts["near"] + counts["match"] > 0
+    assert counts["far"] > 0
+    said = (
+        f"Of {measured} numbers {compared} can be compared with the paper's: "
+        f"{counts['match']} match, {counts['near']} near, {counts['far']} far."
+    )
+    assert said in header_of(text)
+    assert html.unescape(text).count(said) == 2  # Once more at the table itself.
+    assert "match: at most 0.1 in PSNR (dB), 0.005 in SSIM" in header_of(text)
+
+
+def test_numbers_of_another_protocol_are_counted_as_such(tmp_path):
+    plan = make_results(tmp_path, evaluation={"crop_px": 64}, methods=["n2c"], noises=["gauss25"])
+    lines = read_lines(tmp_path / f"results/{plan.name}.csv")
+    measured = sum(line.value is not None for line in lines)
+    assert f"None of {measured} numbers can be compared" in header_of(render(plan, tmp_path))
+
+
+def test_every_table_says_which_table_of_which_paper_it_is(made):
+    titles = re.findall(r'<h2 id="table1">([^<]+)', made[2])
+    assert titles == [
+        "Table 1 (Neighbor2Neighbor, Table 1): Gaussian and Poisson noise in sRGB (a part)"
+    ]
 
 
 def test_the_page_stays_small(made):

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -11,9 +9,11 @@ from typer.testing import CliRunner
 from unpaired import costs, estimates
 from unpaired.cli import app
 from unpaired.datasets import DATASETS
+from unpaired.datasets.check import load_settings
 from unpaired.datasets.embedded import test_records as embedded_test_records
 from unpaired.errors import UnpairedError
-from unpaired.estimates import Records
+from unpaired.estimates import Records, reference_of_table, references
+from unpaired.methods import METHODS
 from unpaired.plan import plan_model, plan_table
 from unpaired.settings import Row, load_table, parse_settings
 from unpaired.status import describe, duration
@@ -67,7 +67,13 @@ def add_budget(root, method, hours, per="training"):
 
 
 def report(settings, root, number=1):
-    return describe(settings, TABLES, root, number)
+    return describe(settings, TABLES, root, number, verbose=True)
+
+
+def line(settings, root, number=1):
+    """Return what a table has after its name, in the short form."""
+    text = describe(settings, TABLES, root, number)
+    return text.splitlines()[0].partition(")  ")[2]
 
 
 def test_nothing_is_there(tmp_path):
@@ -142,8 +148,12 @@ def test_weights_that_are_not_imported_are_told(tmp_path, monkeypatch):
 
 def test_tables_that_the_settings_refuse(tmp_path):
     settings, _ = planned()
-    text = describe(settings, TABLES, tmp_path)
-    assert "table 3: not with these settings: config: methods: the table has no 'n2c'" in text
+    why = "left out by these settings: config: methods: the table has no 'n2c'"
+    text = describe(settings, TABLES, tmp_path, verbose=True)
+    assert f"Table 3 (Neighbor2Neighbor, Table 3): {why}" in text
+    lines = describe(settings, TABLES, tmp_path).splitlines()
+    assert why in lines[2]
+    assert lines[0].startswith("Table 1 ")
     with pytest.raises(UnpairedError, match="the table has no 'n2c'"):
         report(settings, tmp_path, 3)
     known = "1, 2, 3, 4, 6, 7, 10, 19, 20"
@@ -151,6 +161,90 @@ def test_tables_that_the_settings_refuse(tmp_path):
         report(settings, tmp_path, 9)
     with pytest.raises(UnpairedError, match="no tables here"):
         describe(settings, tmp_path, tmp_path)
+
+
+# ---- One line a table ---------------------------------------------------------------------------
+
+
+def shipped(**config):
+    return parse_settings(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()) | config)
+
+
+def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
+    text = describe(shipped(), TABLES, tmp_path)
+    lines = text[: text.index("\n\n")].splitlines()
+    tables = [load_table(path) for path in TABLES.glob("table*.yaml")]
+    assert len(lines) == len(tables)
+    for own, table in zip(lines, sorted(tables, key=lambda table: table.number), strict=True):
+        assert own.startswith(f"Table {table.number} ({table.source})  ")
+        assert "not made; takes about " in own
+        assert " min on 2 cores" in own
+    assert "not made; takes about 11 min on 2 cores; goes without kodak, bsd300" in lines[0]
+    assert "takes about 4.0 min on 2 cores, with table 20" in text
+    assert "make all: snakemake --cores all (at most 53 min on 2 cores)" in text
+
+
+def test_the_line_follows_the_table_until_it_is_done(tmp_path):
+    settings, plan = planned()
+    (score,) = plan.scores
+    assert line(settings, tmp_path) == "not made; time not known"
+    add_training(tmp_path, score.model)
+    assert line(settings, tmp_path) == "not made; time not known"
+    add_score(tmp_path, score)
+    assert line(settings, tmp_path) == "scored, but not written yet"
+    write(tmp_path / "results/table1.part.csv", "")
+    assert line(settings, tmp_path) == "done"
+    assert "make" not in describe(settings, TABLES, tmp_path, 1)
+
+
+def test_records_of_this_machine_come_before_the_reference(tmp_path):
+    settings, plan = planned(seeds=[1, 2])
+    add_training(tmp_path, plan.scores[0].model, seconds=300)
+    add_score(tmp_path, plan.scores[0])
+    assert line(settings, tmp_path) == "not made; takes about 5.0 min, one job after another"
+
+
+def test_other_settings_than_the_shipped_ones_have_no_reference(tmp_path):
+    changed = shipped(training={"images_seen": 5, "patch_px": 64})
+    assert line(changed, tmp_path).startswith("not made; time not known")
+    elsewhere = shipped(device="cpu", work_root=str(tmp_path))
+    assert "11 min on 2 cores" in line(elsewhere, tmp_path)
+
+
+def test_a_table_that_is_partly_made_takes_at_most_the_reference(tmp_path):
+    settings = shipped()
+    plan = plan_table(TABLE, settings, assume_data=True)
+    cell = next(cell for cell in plan.cells if cell.is_present)
+    for score in cell.scores:
+        add_training(tmp_path, score.model)
+        add_score(tmp_path, score)
+    assert line(settings, tmp_path).startswith("1 of 45 cells made; takes at most 11 min on 2")
+
+
+def test_at_the_papers_scale_a_table_waits_for_its_data_and_the_reference_is_in_years(tmp_path):
+    files = [REPOSITORY / f"config/{name}.yaml" for name in ("config", "paper")]
+    text = describe(load_settings(files, str(tmp_path)), TABLES, tmp_path, 1)
+    assert "not made; takes more than 22 years, one job after another" in text
+    assert "waits for imagenet_val, kodak, bsd300 and 1 more (data not here)" in text
+    assert "with the same settings" in text
+
+
+def test_every_table_and_every_trained_method_of_a_paper_has_a_reference():
+    tables = [load_table(path) for path in TABLES.glob("table*.yaml")]
+    assert all(reference_of_table(table.number) for table in tables)
+    assert reference_of_table(99) is None
+    methods = {reference.of[0] for reference in references() if reference.kind != "table"}
+    assert methods <= set(METHODS)
+    assert all(reference.hours > 0 for reference in references())
+
+
+def test_budgets_of_this_machine_come_before_the_reference(tmp_path):
+    papers = {"training": {}, "network": {}}
+    estimate = Records(tmp_path).training(model("n2v", **papers))
+    assert estimate.seconds == 190 * 3600
+    assert estimate.source == "reference, one processor core"
+    add_budget(tmp_path, "n2v", 2.0)
+    assert Records(tmp_path).training(model("n2v", **papers)).seconds == 7200
 
 
 # ---- Estimates ----------------------------------------------------------------------------------
@@ -257,7 +351,7 @@ def test_sizes_stand_for_the_real_ones():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(5, "5 s"), (150, "2.5 min"), (7200, "2.0 h"), (86400 * 2, "2.0 days"), (1e9, "11,574 days")],
+    [(5, "5 s"), (150, "2.5 min"), (7200, "2.0 h"), (86400 * 2, "2.0 days"), (1e9, "32 years")],
 )
 def test_durations_are_told_in_the_unit_that_fits(seconds, text):
     assert duration(seconds) == text
@@ -270,21 +364,11 @@ def test_paper_scale_without_its_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(REPOSITORY / "config")
     files = [f"--config=config/{name}.yaml" for name in ("config", "paper")]
-    done = CliRunner().invoke(app, ["status", *files, "--data-root", str(tmp_path), "--table=4"])
+    command = ["status", "-v", *files, "--data-root", str(tmp_path), "--table=4"]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     for name in ("imagenet_val", "kodak"):
         assert f"data set '{name}': {tmp_path}" in done.output
-    assert "table 4" in done.output
-    assert "table 1" not in done.output
+    assert "Table 4 (Neighbor2Neighbor, Table 4), Sub-sampling" in done.output
+    assert "Table 1 (" not in done.output
     assert not (tmp_path / "results").exists()
-
-
-def test_it_never_loads_torch(tmp_path):
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(SMALL))
-    code = (
-        "import sys; from unpaired.cli import app\n"
-        f"app(['status', '--config', {str(config)!r}], standalone_mode=False)\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY, capture_output=True)

@@ -11,11 +11,17 @@ import typer
 
 from unpaired import __version__
 from unpaired.errors import UnpairedError, exit_with
+from unpaired.help_texts import CONFIG, DEVICE, DOCUMENTATION, examples, examples_and_methods
+
+# Its parent is the error of a wrong command line; typer has moved that one between its releases.
+UsageError = typer.BadParameter.__base__
 
 INTERRUPTED = 130  # the exit code that a shell expects after Ctrl-C
 
 app = typer.Typer(
     help="Restore images without paired data, and reproduce the papers that showed how.",
+    epilog=f"unpaired COMMAND --help shows examples. {DOCUMENTATION}",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,11 +33,21 @@ app.add_typer(study, name="study")
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line and exit code 1."""
+    """Run the command line; an expected error is one line on standard error.
+
+    The exit code is 1 for an error, 2 for a command line that is not understood.
+    """
     try:
-        app()
+        code = app(prog_name="unpaired", standalone_mode=False)
     except UnpairedError as error:
         exit_with(error)
+    except UsageError as error:
+        code = error.exit_code
+        # A command without its arguments has printed its help, and says nothing more.
+        if message := error.format_message():
+            command = error.ctx.command_path if error.ctx else "unpaired"
+            print(f"error: {message} (`{command} -h` shows how)", file=sys.stderr)
+    raise SystemExit(code)
 
 
 def _print_version(wanted: bool) -> None:
@@ -43,7 +59,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "-V",
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -54,7 +77,7 @@ def _typed() -> str:
     return shlex.join(["unpaired", *sys.argv[1:]])
 
 
-@app.command()
+@app.command(epilog=examples_and_methods("denoise"))
 def denoise(
     pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
     output: Annotated[
@@ -82,7 +105,7 @@ def denoise(
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="Which of the method's ways to restore, where it has several."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda (or gpu), mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     resume: Annotated[
@@ -101,7 +124,7 @@ def denoise(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples_and_methods("compare"))
 def compare(
     pictures: Annotated[list[Path], typer.Argument(help="Noisy pictures, or folders of them.")],
     output: Annotated[
@@ -115,7 +138,7 @@ def compare(
         ),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Minutes by the clock, for everything.")] = 10.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier comparison in the folder.")
@@ -141,7 +164,7 @@ def compare(
         raise typer.Exit(INTERRUPTED)
 
 
-@app.command()
+@app.command(epilog=examples("colorize"))
 def colorize(
     pictures: Annotated[list[Path], typer.Argument(help="Gray pictures, or folders of them.")],
     output: Annotated[Path, typer.Option(help="Folder to write to, under the same names.")],
@@ -152,7 +175,7 @@ def colorize(
     temperature: Annotated[
         float, typer.Option(help="0: the likeliest colour; 1: the mean, paler; between: between.")
     ] = 0.38,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
 ) -> None:
     """Give gray pictures colours; their lightness stays as it is."""
@@ -162,67 +185,7 @@ def colorize(
     print(f"{len(written)} pictures written to {output}")
 
 
-@app.command()
-def classify(
-    folder: Annotated[Path, typer.Argument(help="Coloured pictures, one folder per class.")],
-    classifier: Annotated[str, typer.Option(help="Name of a model of the library timm.")],
-    weights: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Its weights (.safetensors, .pth); timm's own without it."),
-    ] = None,
-    colorizer: Annotated[
-        list[Path], typer.Option(help="A trained colorizer (.safetensors); may stand repeatedly.")
-    ] = [],  # noqa: B006 - typer copies it
-    labels: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="File with the folder of every class, in the classifier's order."),
-    ] = None,
-    output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="CSV to write: what was predicted of every picture."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-) -> None:
-    """Say how well a classifier knows pictures again whose colours were taken and given anew."""
-    from unpaired.classification import Options, classify
-
-    options = Options(classifier, weights, tuple(colorizer), labels, device)
-    print(classify(folder, output, options))
-
-
-@study.command("export")
-def study_export(
-    truth: Annotated[Path, typer.Argument(help="Folder of the true pictures.")],
-    method: Annotated[
-        list[str], typer.Option(help="NAME=FOLDER of colorized pictures of the same names.")
-    ],
-    sentinel: Annotated[Path, typer.Option(help="Folder of pictures that fool nobody.")],
-    output: Annotated[Path, typer.Option(help="Folder to write to; must not be there.")],
-    participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
-    seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
-) -> None:
-    """Write the pairs, orders and timings of a real-or-fake study, and the key to score it."""
-    from unpaired.study import export, named_folders
-
-    print(export(truth, named_folders(method), sentinel, output, participants, seed))
-
-
-@study.command("score")
-def study_score(
-    folder: Annotated[Path, typer.Argument(help="What `study export` wrote.")],
-    answers: Annotated[Path, typer.Argument(help="CSV with columns session, trial, fake (1, 2).")],
-    output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="CSV to write."),
-    ] = None,
-) -> None:
-    """Say how often each method's pictures were taken for the real ones, with intervals."""
-    from unpaired.study import score
-
-    print(score(folder, answers, output))
-
-
-@app.command()
+@app.command(epilog=examples("distance"))
 def distance(
     first: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
     second: Annotated[Path, typer.Argument(help="The other one; folders are matched by name.")],
@@ -244,11 +207,71 @@ def distance(
     print(distance(first, second, Options(net, map, output)))
 
 
-@app.command()
+@app.command(epilog=examples("classify"))
+def classify(
+    folder: Annotated[Path, typer.Argument(help="Coloured pictures, one folder per class.")],
+    classifier: Annotated[str, typer.Option(help="Name of a model of the library timm.")],
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Its weights (.safetensors, .pth); timm's own without it."),
+    ] = None,
+    colorizer: Annotated[
+        list[Path], typer.Option(help="A trained colorizer (.safetensors); may stand repeatedly.")
+    ] = [],  # noqa: B006 - typer copies it
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="File with the folder of every class, in the classifier's order."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="CSV to write: what was predicted of every picture."),
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+) -> None:
+    """Say how well a classifier knows pictures again whose colours were taken and given anew."""
+    from unpaired.classification import Options, classify
+
+    options = Options(classifier, weights, tuple(colorizer), labels, device)
+    print(classify(folder, output, options))
+
+
+@study.command("export", epilog=examples("study export"))
+def study_export(
+    truth: Annotated[Path, typer.Argument(help="Folder of the true pictures.")],
+    method: Annotated[
+        list[str], typer.Option(help="NAME=FOLDER of colorized pictures of the same names.")
+    ],
+    sentinel: Annotated[Path, typer.Option(help="Folder of pictures that fool nobody.")],
+    output: Annotated[Path, typer.Option(help="Folder to write to; must not be there.")],
+    participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
+    seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
+) -> None:
+    """Write the pairs, orders and timings of a real-or-fake study, and the key to score it."""
+    from unpaired.study import export, named_folders
+
+    print(export(truth, named_folders(method), sentinel, output, participants, seed))
+
+
+@study.command("score", epilog=examples("study score"))
+def study_score(
+    folder: Annotated[Path, typer.Argument(help="What `study export` wrote.")],
+    answers: Annotated[Path, typer.Argument(help="CSV with columns session, trial, fake (1, 2).")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="CSV to write."),
+    ] = None,
+) -> None:
+    """Say how often each method's pictures were taken for the real ones, with intervals."""
+    from unpaired.study import score
+
+    print(score(folder, answers, output))
+
+
+@app.command(epilog=examples("status"))
 def status(
-    config: Annotated[
-        list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")
-    ] = [Path("config/config.yaml")],  # noqa: B006 - typer copies it
+    config: Annotated[list[Path], typer.Option(help=CONFIG)] = [  # noqa: B006 - typer copies it
+        Path("config/config.yaml")
+    ],
     data_root: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="Folder that holds the data sets' folders."),
@@ -257,15 +280,19 @@ def status(
         Optional[int],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="Number of a table; all of them without it."),
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say what is missing and what each job takes.")
+    ] = False,
 ) -> None:
-    """Say what of the tables is there, what is missing and why, and what it would cost."""
+    """Say which tables are made, what is missing, why, and how long it would take."""
     from unpaired.datasets.check import load_settings
     from unpaired.status import describe
 
-    print(describe(load_settings(config, data_root), Path("config/tables"), Path(), table))
+    settings = load_settings(config, data_root)
+    print(describe(settings, Path("config/tables"), Path(), table, verbose=verbose))
 
 
-@app.command("import-weights")
+@app.command("import-weights", epilog=examples("import-weights"))
 def import_weights(
     method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor, or lpips.")],
     file: Annotated[
@@ -286,17 +313,25 @@ def import_weights(
     print(f"written to {import_weights(method, file, noise, output)}")
 
 
-@data.command("check")
+@data.command("check", epilog=examples("data check"))
 def check_data(
-    config: Annotated[
-        list[Path], typer.Option(help="Configuration file; later ones overlay earlier ones.")
-    ] = [Path("config/config.yaml")],  # noqa: B006 - typer copies it
+    config: Annotated[list[Path], typer.Option(help=CONFIG)] = [  # noqa: B006 - typer copies it
+        Path("config/config.yaml")
+    ],
     data_root: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="Folder that holds the data sets' folders."),
     ] = None,
+    table: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Number of a table: only what it needs."),
+    ] = None,
 ) -> None:
-    """Say for every data set that the settings name what is there, or where to get it."""
+    """Say for every data set what is there, or where to get it."""
     from unpaired.datasets.check import describe, load_settings
 
-    print(describe(load_settings(config, data_root), Path("config/tables")))
+    print(describe(load_settings(config, data_root), Path("config/tables"), table))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ LENGTH = ("images_seen", "patch_px")
 TIMELESS = frozenset({"batch_size", "learning_rate", "schedule", "beta2", "global_residual"})
 # A budget "per image" is for one of 768 x 512 (costs.IMAGE_PX, which cannot be had without torch).
 BUDGET_MEGAPIXELS = 768 * 512 / 1e6
+# Of whole tables with the shipped configuration, and of methods at their papers' settings: what was
+# measured on the machine of the developers, for a clone that has recorded nothing yet.
+REFERENCES = Path(__file__).parent / "reference_costs.csv"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,35 @@ class Estimate:
 
     seconds: float
     source: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A measured time. of: tables that were made together, by number, or a method.
+
+    kind: "table" from nothing, "training", or "image" for a method fitted to every image.
+    """
+
+    kind: str
+    of: tuple[str, ...]
+    hours: float
+    cores: int
+
+
+@cache
+def references() -> tuple[Reference, ...]:
+    """Return the measured times that this package comes with."""
+    with open(REFERENCES, newline="", encoding="utf-8") as file:
+        return tuple(
+            Reference(row["kind"], tuple(row["of"].split()), float(row["hours"]), int(row["cores"]))
+            for row in csv.DictReader(file)
+        )
+
+
+def reference_of_table(number: int) -> Reference | None:
+    """Return what a table took from nothing, alone or together with others; None if unknown."""
+    fitting = (r for r in references() if r.kind == "table" and str(number) in r.of)
+    return next(fitting, None)
 
 
 class Records:
@@ -83,7 +115,9 @@ class Records:
 
     def _budget(self, method: str, per: str) -> dict[str, Any] | None:
         path = self.root / f"results/budgets/{method}.json"
-        budget = self._read(path) if path.is_file() else {"hours": None}
+        if not path.is_file():
+            return _reference_budget(method, per)
+        budget = self._read(path)
         if budget["hours"] is None or budget["hours_per"] != per:
             return None
         return budget | {"source": f"results/budgets/{path.name}, {budget['device']}"}
@@ -122,6 +156,13 @@ class Records:
                 return json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise UnpairedError(f"{path}: not a readable record; delete it and run again") from None
+
+
+def _reference_budget(method: str, per: str) -> dict[str, Any] | None:
+    for reference in references():
+        if (reference.kind, reference.of) == (per, (method,)):
+            return {"hours": reference.hours, "source": "reference, one processor core"}
+    return None
 
 
 def other_options(model: Model, record: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,10 @@ DISTORTING_IMAGES_SEEN = 2400
 RENDERED_FROM = "embedded_train"
 
 
+class DataAbsent(UnpairedError):
+    """A table cannot be planned because pictures that it needs are not there."""
+
+
 def _short_hash(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:10]
 
@@ -365,7 +369,7 @@ def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row
         if must and not is_present(dataset, settings)
     ]
     if missing:
-        raise UnpairedError("; ".join(missing))
+        raise DataAbsent("; ".join(missing))
 
 
 def _plan_cell(

@@ -63,6 +63,8 @@ Seeds = Annotated[
     pydantic.AfterValidator(_unique),
     Field(min_length=1),
 ]
+# The same language, read ten times as fast; PyYAML has it where it was built with libyaml.
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Typed(BaseModel):
@@ -230,6 +232,7 @@ class Correlation(Typed):
 class Table(Typed):
     """A table of a paper: which rows, noises and test sets, and where the printed values are.
 
+    source: which table of which paper, in a few words: "Neighbor2Neighbor, Table 1".
     task: what its products do, and so how they are scored (see tasks.py). metrics: what stands in
         its cells, in this order (see tables.py).
     train_sets: what its rows are trained on, in place of the settings' ``train_set``.
@@ -238,6 +241,7 @@ class Table(Typed):
 
     number: int = Field(gt=0)
     title: str
+    source: str
     paper: str
     paper_numbers: str
     noises: list[str]
@@ -250,6 +254,11 @@ class Table(Typed):
     train_sets: TrainSetsByScale | None = None
     defaults: dict[str, Any] = {}
     pictures: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its number, and what it is in the paper: "Table 19 (thesis, Table 6.5)"."""
+        return f"Table {self.number} ({self.source})"
 
     def metrics_at(self, testset: str) -> list[str]:
         """Return what is measured on a test set."""
@@ -333,12 +342,28 @@ def _with_nulls(value: object) -> Any:
 def load_table(path: Path) -> Table:
     """Read a table's YAML; raises UnpairedError if it is missing or wrong."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UnpairedError(
             f"{path}: not a readable table: {' '.join(str(error).split())}"
         ) from None
     return _validate(Table, content, str(path))
+
+
+def load_tables(folder: Path, number: int | None = None) -> list[Table]:
+    """Read a folder's tables by number, or the one of that number.
+
+    Raises UnpairedError for a folder without tables, and for a number that none of them has.
+    """
+    tables = [load_table(path) for path in folder.glob("table*.yaml")]
+    tables.sort(key=lambda table: table.number)
+    if not tables:
+        raise UnpairedError(f"{folder}: no tables here; run this in the project's folder")
+    chosen = [table for table in tables if number in (None, table.number)]
+    if not chosen:
+        known = ", ".join(str(table.number) for table in tables)
+        raise UnpairedError(f"there is no table {number}; there are: {known}")
+    return chosen
 
 
 def parse_table(content: dict[str, Any]) -> Table:

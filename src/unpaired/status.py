@@ -10,16 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unpaired.datasets import get_dataset, how_to_get, is_present
+from unpaired.datasets.check import load_settings
 from unpaired.errors import UnpairedError
-from unpaired.estimates import Estimate, Records
+from unpaired.estimates import Estimate, Records, Reference, reference_of_table
 from unpaired.plan import Cell, Model, Score, TablePlan, plan_table
-from unpaired.settings import Settings, Table, load_table
+from unpaired.settings import Settings, Table, load_tables
 
 SCORED, DATA_ABSENT, NOT_TRAINED, NOT_SCORED = (
     "scored",
     "data absent",
     "not trained",
     "not scored",
+)
+COMPLETE, NOT_COMPLETE = "complete", "not complete"
+SETS_NAMED = 3  # Absent data sets that a line names.
+# Settings that change what is computed, and so how long it takes.
+WHAT_IS_COMPUTED = (
+    "scale",
+    "train_set",
+    "colour_prior",
+    "methods",
+    "testsets",
+    "noises",
+    "seeds",
+    "training",
+    "network",
+    "evaluation",
+    "overrides",
 )
 
 
@@ -34,60 +51,78 @@ class Job:
 
 @dataclass(frozen=True)
 class TableStatus:
-    """A table's plan, the state of each of its cells, and the missing jobs by what they make."""
+    """A table's plan, the state of each of its cells, and the missing jobs by what they make.
 
+    root: folder that holds ``results/``.
+    """
+
+    root: Path
     plan: TablePlan
     states: tuple[str, ...]
     jobs: dict[str, Job]
-    is_written: bool
+
+    @property
+    def is_written(self) -> bool:
+        return (self.root / f"results/{self.plan.name}.csv").is_file()
 
     def cells(self, state: str) -> list[Cell]:
         paired = zip(self.plan.cells, self.states, strict=True)
         return [cell for cell, own in paired if own == state]
 
     @property
+    def needs_all_data(self) -> bool:
+        return self.plan.settings.scale == "paper"
+
+    @property
     def summary(self) -> str:
         """Say whether the table is complete; below paper scale a column without data is no lack."""
         missing = len(self.cells(NOT_TRAINED)) + len(self.cells(NOT_SCORED))
-        if self.plan.settings.scale == "paper":
+        if self.needs_all_data:
             missing += len(self.cells(DATA_ABSENT))
         if missing:
-            return "not complete"
+            return NOT_COMPLETE
         csv = f"results/{self.plan.name}.csv"
-        return "complete" if self.is_written else f"scored, but {csv} is not written yet"
+        return COMPLETE if self.is_written else f"scored, but {csv} is not written yet"
 
 
-def describe(settings: Settings, tables_folder: Path, root: Path, number: int | None = None) -> str:
+def describe(
+    settings: Settings,
+    tables_folder: Path,
+    root: Path,
+    number: int | None = None,
+    *,
+    verbose: bool = False,
+) -> str:
     """Return the state of every table of a folder, or of one; ``root`` holds ``results/``.
 
-    Raises UnpairedError for a number that no table has, and if the settings allow none of them.
+    One line a table, or with ``verbose`` all that is missing and what each job would take. Raises
+    UnpairedError for a number that no table has, and if the settings allow none of them.
     """
     records = Records(root)
-    reports, jobs, refusals = [], {}, []
-    for table in _tables(tables_folder, number):
+    told: list[tuple[Table, TableStatus | UnpairedError]] = []
+    for table in load_tables(tables_folder, number):
         try:
-            status = table_status(table, settings, records, root)
+            told.append((table, table_status(table, settings, records, root)))
         except UnpairedError as error:
-            refusals.append(error)
-            reports.append(f"table {table.number}: not with these settings: {error}")
-            continue
-        reports.append(_report(status, root))
-        jobs |= status.jobs
-    if len(refusals) == len(reports):
-        raise refusals[0]
-    return "\n\n".join([*reports, _total(jobs)])
+            told.append((table, error))
+    statuses = [status for _, status in told if isinstance(status, TableStatus)]
+    if not statuses:
+        raise next(refusal for _, refusal in told if isinstance(refusal, UnpairedError))
+    if verbose:
+        return "\n\n".join([*(_report(table, state) for table, state in told), _total(statuses)])
+    is_shipped = _computes_the_same(settings, tables_folder.parent / "config.yaml")
+    width = max(len(table.name) for table, _ in told)
+    lines = [f"{table.name:{width}}  {_line(table, state, is_shipped)}" for table, state in told]
+    return "\n".join([*lines, "", *_hints(statuses, is_shipped)])
 
 
-def _tables(folder: Path, number: int | None) -> list[Table]:
-    tables = [load_table(path) for path in folder.glob("table*.yaml")]
-    tables.sort(key=lambda table: table.number)
-    if not tables:
-        raise UnpairedError(f"{folder}: no tables here; run this in the project's folder")
-    chosen = [table for table in tables if number in (None, table.number)]
-    if not chosen:
-        known = ", ".join(str(table.number) for table in tables)
-        raise UnpairedError(f"there is no table {number}; there are: {known}")
-    return chosen
+def _computes_the_same(settings: Settings, shipped: Path) -> bool:
+    """Say whether settings train and score as a configuration file says, wherever that happens."""
+    ours, theirs = (
+        chosen.model_dump(include=set(WHAT_IS_COMPUTED))
+        for chosen in (settings, load_settings([shipped], None))
+    )
+    return ours == theirs
 
 
 def table_status(table: Table, settings: Settings, records: Records, root: Path) -> TableStatus:
@@ -104,7 +139,7 @@ def table_status(table: Table, settings: Settings, records: Records, root: Path)
             if _lacks_training(model, root):
                 what = f"train {model.method}"
                 jobs.setdefault(model.id, Job(what, records.training(model), True))
-    return TableStatus(plan, states, jobs, (root / f"results/{plan.name}.csv").is_file())
+    return TableStatus(root, plan, states, jobs)
 
 
 def _state(cell: Cell, plan: TablePlan, root: Path) -> str:
@@ -133,6 +168,18 @@ def _absent_sets(models: Iterable[Model], plan: TablePlan) -> list[str]:
     return [name for name in names if not is_present(get_dataset(name, settings), settings)]
 
 
+def _waiting_cells(status: TableStatus) -> dict[str, int]:
+    """Return the absent data sets, and how many cells wait for each."""
+    waiting: dict[str, int] = {}
+    for cell in status.cells(DATA_ABSENT):
+        if not cell.is_present:
+            waiting[cell.testset] = waiting.get(cell.testset, 0) + 1
+        untrained = [s.model for s in cell.scores if _lacks_training(s.model, status.root)]
+        for name in _absent_sets(untrained, status.plan):
+            waiting[name] = waiting.get(name, 0) + 1
+    return waiting
+
+
 def _missing_jobs(
     cell: Cell, plan: TablePlan, records: Records, root: Path
 ) -> Iterator[tuple[str, Job]]:
@@ -149,15 +196,97 @@ def _missing_jobs(
         yield score.stem, Job(f"score {model.method}", records.scoring(score), is_possible)
 
 
-# ---- Telling ------------------------------------------------------------------------------------
+# ---- One line a table ---------------------------------------------------------------------------
 
 
-def _report(status: TableStatus, root: Path) -> str:
-    table = status.plan.table
+def _line(table: Table, state: TableStatus | UnpairedError, is_shipped: bool) -> str:
+    """Return how much of a table is made, what the rest takes, and what it waits for."""
+    if isinstance(state, UnpairedError):
+        return f"left out by these settings: {state}"
+    reference = reference_of_table(table.number) if is_shipped else None
+    said = [_made(state), _time_left(state, reference), _lacks_data(state)]
+    return "; ".join(filter(None, said))
+
+
+def _made(status: TableStatus) -> str:
+    if status.summary != NOT_COMPLETE:
+        return "done" if status.summary == COMPLETE else "scored, but not written yet"
+    scored = len(status.cells(SCORED))
+    wanted = scored + len(status.cells(NOT_TRAINED)) + len(status.cells(NOT_SCORED))
+    if status.needs_all_data:
+        wanted = len(status.states)
+    return f"{scored} of {wanted} cells made" if scored else "not made"
+
+
+def _time_left(status: TableStatus, reference: Reference | None) -> str:
+    """Say what is left to compute takes: by the records here, else by the reference."""
+    jobs = [job for job in status.jobs.values() if job.is_possible or status.needs_all_data]
+    if not jobs:
+        return ""
+    known = [job.estimate.seconds for job in jobs if job.estimate]
+    if len(known) == len(jobs):
+        return f"takes about {duration(sum(known))}, one job after another"
+    if reference:
+        return _by_reference(status, reference)
+    if sum(known) == 0:
+        return "time not known"
+    return f"takes more than {duration(sum(known))}, one job after another"
+
+
+def _by_reference(status: TableStatus, reference: Reference) -> str:
+    about = "at most" if status.cells(SCORED) else "about"
+    took = f"takes {about} {duration(3600 * reference.hours)} on {reference.cores} cores"
+    others = [number for number in reference.of if number != str(status.plan.table.number)]
+    return f"{took}, with table {' and '.join(others)}" if others else took
+
+
+def _lacks_data(status: TableStatus) -> str:
+    absent = list(_waiting_cells(status))
+    if not absent:
+        return ""
+    named = absent[:SETS_NAMED]
+    more = f" and {len(absent) - SETS_NAMED} more" if len(absent) > SETS_NAMED else ""
+    verb = "waits for" if status.needs_all_data else "goes without"
+    return f"{verb} {', '.join(named)}{more} (data not here)"
+
+
+def _hints(statuses: list[TableStatus], is_shipped: bool) -> list[str]:
+    """Say what to type next, and what all that is missing takes together."""
+    todo = [status for status in statuses if status.summary != COMPLETE]
+    settings = "" if is_shipped else ", with the same settings"
+    hints = []
+    if todo:
+        hints.append(f"make one: snakemake --cores all results/{todo[0].plan.name}.csv{settings}")
+    if len(todo) > 1:
+        together = _all_together(todo) if is_shipped else ""
+        hints.append(f"make all: snakemake --cores all{settings}{together}")
+    if any(status.cells(DATA_ABSENT) for status in statuses):
+        hints.append("data that is not here, and where to get it: unpaired data check --table N")
+    return [*hints, "more about every table: unpaired status -v"]
+
+
+def _all_together(statuses: list[TableStatus]) -> str:
+    """Add the references of these tables; they share some models, so it is the most it takes."""
+    taken = {reference_of_table(status.plan.table.number) for status in statuses}
+    if None in taken:
+        return ""
+    hours = sum(reference.hours for reference in taken)
+    cores = max(reference.cores for reference in taken)
+    return f" (at most {duration(3600 * hours)} on {cores} cores)"
+
+
+# ---- All of it ----------------------------------------------------------------------------------
+
+
+def _report(table: Table, status: TableStatus | UnpairedError) -> str:
+    if isinstance(status, UnpairedError):
+        return f"{table.name}: left out by these settings: {status}"
     scored, cells = len(status.cells(SCORED)), len(status.states)
-    lines = [f"table {table.number}, {table.title}: {status.summary}"]
-    lines.append(f"  {SCORED}: {scored} of {cells} cells")
-    lines += _absent_data(status, root)
+    lines = [
+        f"{table.name}, {table.title}: {status.summary}",
+        f"  {SCORED}: {scored} of {cells} cells",
+    ]
+    lines += _absent_data(status)
     for state in (NOT_TRAINED, NOT_SCORED):
         missing = status.cells(state)
         if missing:
@@ -172,20 +301,13 @@ def _report(status: TableStatus, root: Path) -> str:
     return "\n".join(lines)
 
 
-def _absent_data(status: TableStatus, root: Path) -> list[str]:
+def _absent_data(status: TableStatus) -> list[str]:
     """Tell of every absent data set how many cells wait for it and how to get it."""
     settings = status.plan.settings
-    waiting: dict[str, int] = {}
-    for cell in status.cells(DATA_ABSENT):
-        if not cell.is_present:
-            waiting[cell.testset] = waiting.get(cell.testset, 0) + 1
-        untrained = [score.model for score in cell.scores if _lacks_training(score.model, root)]
-        for name in _absent_sets(untrained, status.plan):
-            waiting[name] = waiting.get(name, 0) + 1
     return [
         f"  {DATA_ABSENT}, {_count(count, 'cell')}: "
         f"{how_to_get(get_dataset(name, settings), settings)}"
-        for name, count in waiting.items()
+        for name, count in _waiting_cells(status).items()
     ]
 
 
@@ -240,7 +362,10 @@ def _sources(jobs: list[Job]) -> str:
     return f", by {sources[0]}{more}"
 
 
-def _total(jobs: dict[str, Job]) -> str:
+def _total(statuses: list[TableStatus]) -> str:
+    jobs: dict[str, Job] = {}
+    for status in statuses:
+        jobs |= status.jobs
     now = [job for job in jobs.values() if job.is_possible]
     later = [job for job in jobs.values() if not job.is_possible]
     if not jobs:
@@ -266,7 +391,7 @@ def _count(number: int, what: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds in the unit that a person would take."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+    for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             amount = seconds / length
             return f"{amount:,.0f} {unit}" if amount >= 10 else f"{amount:.1f} {unit}"

@@ -378,7 +378,7 @@ def lines_as_markdown(plan: TablePlan, lines: list[Line]) -> str:
     # Different columns hold different metrics, or every cell holds all of them.
     cells_are = (" or " if plan.table.metrics_of else " / ").join(titles)
     sections = [
-        f"# Table {plan.table.number}: {plan.table.title}",
+        f"# {plan.table.name}: {plan.table.title}",
         f"{plan.table.paper}. Cells are {cells_are}.",
         align_markdown([header, *body]),
         "\n".join(f"- {item}" for item in [*deviations(plan), *row_notes(plan)]),

@@ -27,7 +27,7 @@ def address(tmp_path_factory) -> str:
     root = tmp_path_factory.mktemp("report")
     plan = make_results(root, noises=["gauss25", "poisson30"])
     path = root / "report.html"
-    refusals = {9: UnpairedError("config: methods: the table has no such row")}
+    refusals = [(plan.table, UnpairedError("config: methods: the table has no such row"))]
     write_report(path, {1: plan}, refusals, plan.settings, root)
     return path.as_uri()
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +11,7 @@ from typer.testing import CliRunner
 from tests.conftest import REPOSITORY, shared_data
 from unpaired.cli import app
 from unpaired.datasets import DATASETS, get_dataset, is_present, open_reader
+from unpaired.datasets.check import describe, load_settings
 from unpaired.datasets.folder import colour_records, records
 from unpaired.errors import UnpairedError
 from unpaired.settings import parse_settings
@@ -127,6 +131,80 @@ def test_check_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
     assert "missing  data set 'bsd300'" in text
     assert "layout: bsd300/101085.jpg" in text
     assert len(lines) >= 4
+
+
+@pytest.mark.parametrize(
+    ("number", "scale", "needed"),
+    [
+        (1, "demo", ["embedded_train", "embedded_test", "kodak", "bsd300", "set14"]),
+        (1, "paper", ["imagenet_val", "kodak", "bsd300", "set14"]),
+        (3, "paper", ["imagenet_val", "kodak"]),
+        (10, "paper", ["imagenet_train", "colour_scenes_test", "embedded_test"]),
+    ],
+)
+def test_check_of_a_table_names_what_it_needs_and_no_more(tmp_path, number, scale, needed):
+    files = [REPOSITORY / "config/config.yaml", REPOSITORY / f"config/{scale}.yaml"]
+    settings = load_settings(files[: 1 if scale == "demo" else 2], str(tmp_path))
+    named = [
+        re.search(r"(?:data set ')?([a-z0-9_]+)(?:'|: )", line[9:])[1]
+        for line in describe(settings, REPOSITORY / "config/tables", number).splitlines()
+    ]
+    assert len(named) == len(set(named))
+    assert set(needed) <= set(named)
+    assert len(named) - len(needed) <= 1
+    assert "sidd_medium_raw" not in named
+
+
+def test_check_of_a_table_that_is_not_there(tmp_path):
+    known = "1, 2, 3, 4, 6, 7, 10, 19, 20"
+    with pytest.raises(UnpairedError, match=f"there is no table 5; there are: {known}"):
+        describe(parse_settings({}), REPOSITORY / "config/tables", 5)
+    with pytest.raises(UnpairedError, match="no tables here; run this in the project's folder"):
+        describe(parse_settings({}), tmp_path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "kodak").write_text("")
+    text = describe(parse_settings({"data_root": str(tmp_path)}), REPOSITORY / "config/tables", 3)
+    assert f"data set 'kodak': {tmp_path}/kodak is a file, not a folder" in text
+
+
+def test_a_data_root_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "data").write_text("")
+    settings = parse_settings({"data_root": str(tmp_path / "data")})
+    text = describe(settings, REPOSITORY / "config/tables", 3)
+    assert "missing  data set 'kodak'" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no such file; run this in the project's folder"),
+        ("folder", "a folder; --config takes a file"),
+        (b"- 1\n- 2\n", "not a configuration: it should hold lines like"),
+        (b"seeds", "not a configuration"),
+        (b"a: b: c", "not a readable configuration"),
+        (b"\xff\xfe\x00", "not a readable configuration"),
+        (b"1: 2", "1: Keys should be strings"),
+        (b"sede: [1]", "unknown key 'sede'; did you mean 'seeds'"),
+        (b"training: 5", "training: "),
+    ],
+)
+def test_a_bad_configuration_is_one_line(tmp_path, content, said):
+    path = tmp_path / "own.yaml"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnpairedError, match=re.escape(said)) as error:
+        load_settings([path], None)
+    assert "\n" not in str(error.value)
+
+
+def test_a_configuration_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.yaml").write_text("seeds: [7]")
+    assert load_settings([Path("~/own.yaml")], None).seeds == [7]
 
 
 def test_presence_follows_data_root(tmp_path):

@@ -1,4 +1,7 @@
-"""``unpaired data check``: what is found, what is missing, and where it is to be had."""
+"""``unpaired data check``: what is found, what is missing, and where it is to be had.
+
+Nothing heavy is imported here: ``unpaired status`` takes the settings from here and counts nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +19,38 @@ from unpaired.datasets import (
     open_reader,
 )
 from unpaired.errors import UnpairedError
-from unpaired.images import find_pictures
-from unpaired.packs import Source
-from unpaired.settings import Settings, load_table, parse_settings
+from unpaired.plan import plan_table
+from unpaired.settings import Settings, Table, load_tables, parse_settings
 
 
 def load_settings(paths: list[Path], data_root: str | None) -> Settings:
-    """Merge configuration files as Snakemake does (nested keys, later files win) and check them."""
+    """Merge configuration files as Snakemake does (nested keys, later files win) and check them.
+
+    Raises UnpairedError for a file that is missing, is no YAML, or holds no keys.
+    """
     config: dict = {}
     for path in paths:
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            text = " ".join(str(error).split())
-            raise UnpairedError(f"{path}: not a readable configuration: {text}") from None
-        if not isinstance(loaded, dict):
-            raise UnpairedError(f"{path}: not a configuration: keys with values are needed")
-        _merge(config, loaded)
+        _merge(config, _read_configuration(path.expanduser()))
     if data_root is not None:
         config["data_root"] = data_root
     return parse_settings(config)
+
+
+def _read_configuration(path: Path) -> dict:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnpairedError(
+            f"{path}: no such file; run this in the project's folder, or name a file with --config"
+        ) from None
+    except IsADirectoryError:
+        raise UnpairedError(f"{path}: a folder; --config takes a file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise UnpairedError(f"{path}: not a readable configuration: {text}") from None
+    if not isinstance(loaded, dict | None):
+        raise UnpairedError(f"{path}: not a configuration: it should hold lines like `seeds: [1]`")
+    return loaded or {}
 
 
 def _merge(config: dict, extra: dict) -> None:
@@ -46,14 +61,28 @@ def _merge(config: dict, extra: dict) -> None:
             config[key] = value
 
 
-def describe(settings: Settings, tables_folder: Path) -> str:
-    """Return one line per data set: those of the settings and the tables, then all others."""
-    names = [settings.train_set, *settings.folders, *(settings.testsets or [])]
-    for path in sorted(tables_folder.glob("table*.yaml")):
-        names += load_table(path).testsets
-    names += DATASETS
+def describe(settings: Settings, tables_folder: Path, number: int | None = None) -> str:
+    """Return one line per data set: those of the settings and the tables, then all others.
+
+    With a ``number``, only those that this table needs with these settings. Raises UnpairedError
+    for a number that no table has.
+    """
+    tables = load_tables(tables_folder, number)
+    if number is None:
+        names = [settings.train_set, *settings.folders, *(settings.testsets or [])]
+        names += [testset for table in tables for testset in table.testsets]
+        names += DATASETS
+    else:
+        names = _needed(tables[0], settings)
     datasets = [get_dataset(name, settings) for name in dict.fromkeys(names)]
     return "\n".join(_line(dataset, settings) for dataset in datasets)
+
+
+def _needed(table: Table, settings: Settings) -> list[str]:
+    """Return the data sets that a table learns from and is scored on."""
+    plan = plan_table(table, settings, assume_data=True)
+    learned_from = [name for model in plan.models for name in model.data_sets]
+    return [*learned_from, *(cell.testset for cell in plan.cells)]
 
 
 def _line(dataset: DataSet, settings: Settings) -> str:
@@ -66,10 +95,17 @@ def _line(dataset: DataSet, settings: Settings) -> str:
         return f"found    {dataset.name}: made by the workflow ({dataset.where})"
     folder = folder_of(dataset, settings)
     try:
-        records = open_reader(dataset)(folder)
-        count = records.count() if isinstance(records, Source) else len(find_pictures([folder]))
-    except UnpairedError as error:
+        count = _count(dataset, folder)
+    except (UnpairedError, OSError) as error:
         return f"bad      {dataset.name}: {error}"
     expected = dataset.pictures
     short = f", but the protocol has {expected}" if expected and count < expected else ""
     return f"found    {dataset.name}: {count} pictures in {folder}{short}"
+
+
+def _count(dataset: DataSet, folder: Path) -> int:
+    from unpaired.images import find_pictures
+    from unpaired.packs import Source
+
+    records = open_reader(dataset)(folder)
+    return records.count() if isinstance(records, Source) else len(find_pictures([folder]))

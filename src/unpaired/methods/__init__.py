@@ -71,6 +71,20 @@ UNTRAINED = PER_IMAGE | UNTRAINED_COLORIZERS | UNTRAINED_METRICS
 
 METHODS = TRAINED | UNTRAINED | DEGRADATIONS | COLORIZERS | METRICS | DISTORTERS
 
+# What `unpaired denoise` and `unpaired compare` offer, in a few words each: the methods that need
+# noisy pictures and nothing else.
+FOR_NOISY_PICTURES = {
+    "neighbor2neighbor": "learns from neighboring pixels; a good first choice",
+    "cbm3d": "no training, averages like patches; Gaussian noise",
+    "n2v": "learns to fill in pixels that are hidden from it",
+    "noise2self": "learns to fill in a grid of hidden pixels",
+    "laine19": "learns picture and noise level; Gaussian-like noise",
+    "dbsn": "like laine19, with another network; slow",
+    "neighbor2neighbor_rrg": "neighbor2neighbor with a larger network; slow",
+    "dip": "fits a network to every single picture; slow",
+    "self2self": "fits a network to every single picture; very slow",
+}
+
 
 def module_of(name: str) -> str:
     """Return the module that defines the method ``name``; raises UnpairedError if unknown."""

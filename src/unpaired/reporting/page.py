@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +11,41 @@ from unpaired import __version__
 from unpaired.datasets import get_dataset, how_to_get
 from unpaired.errors import UnpairedError
 from unpaired.plan import TablePlan
-from unpaired.reporting import curves, numbers, pictures, provenance
-from unpaired.settings import Settings
-from unpaired.tables import deviations, read_lines, row_notes
+from unpaired.reporting import curves, numbers, pictures, provenance, summary
+from unpaired.settings import Settings, Table
+from unpaired.tables import Line, deviations, read_lines, row_notes
 from unpaired.templating import write_html
 
 
 def write_report(
     path: Path,
     plans: Mapping[int, TablePlan],
-    refusals: Mapping[int, UnpairedError],
+    refusals: Sequence[tuple[Table, UnpairedError]],
     settings: Settings,
     root: Path,
 ) -> None:
-    """Write the report of all planned tables, aside and renamed; ``root`` holds ``results/``.
+    """Write the report of all tables that are made, aside and renamed; ``root`` holds ``results/``.
 
-    refusals: why the other tables have no plan. Raises UnpairedError for missing results.
+    refusals: the tables without a plan, and why. A planned table that is not made is listed with
+    them. Raises UnpairedError if none is made, and for missing results of one that is.
     """
-    side_px = pictures.choose_side_px(plans.values())
+    files = {number: root / f"results/{plan.name}.csv" for number, plan in plans.items()}
+    made = [plan for number, plan in plans.items() if files[number].is_file()]
+    if not made:
+        raise UnpairedError(f"{root / 'results'}: no table is made yet; run: snakemake --cores all")
+    absent = [summary.not_made(plan) for plan in plans.values() if plan not in made]
+    lines = {plan.table.number: read_lines(files[plan.table.number]) for plan in made}
+    side_px = pictures.choose_side_px(made)
     write_html(
         path,
         "report.html.j2",
         version=__version__,
-        tables=[_table(plan, root, side_px) for plan in plans.values()],
-        refusals={number: str(error) for number, error in refusals.items()},
-        sizes=numbers.sizes_explained(plans.values()),
+        scale=summary.describe_scale(settings.scale),
+        dates=summary.describe_dates(files[plan.table.number] for plan in made),
+        counts=summary.count_sizes([line for own in lines.values() for line in own]),
+        tables=[_table(plan, lines[plan.table.number], root, side_px) for plan in made],
+        left_out=[*absent, *(summary.left_out(table, error) for table, error in refusals)],
+        sizes=numbers.sizes_explained(made),
         settings=_settings_shown(settings),
     )
 
@@ -45,12 +55,13 @@ def _settings_shown(settings: Settings) -> str:
     return json.dumps(settings.model_dump(exclude={"device", "work_root"}), indent=2)
 
 
-def _table(plan: TablePlan, root: Path, side_px: int) -> dict[str, Any]:
-    lines = read_lines(root / f"results/{plan.name}.csv")
+def _table(plan: TablePlan, lines: list[Line], root: Path, side_px: int) -> dict[str, Any]:
     groups = numbers.column_groups(plan, lines)
     blocks = numbers.noise_blocks(plan, lines, groups, provenance.anchors(plan))
     return {
         "number": plan.table.number,
+        "name": plan.table.name,
+        "counts": summary.count_sizes(lines),
         "title": plan.table.title,
         "paper": plan.table.paper,
         "is_part": plan.is_part,

@@ -15,7 +15,8 @@ def main(arguments: argparse.Namespace) -> None:
     settings = parse_settings(arguments.settings)
     tables = sorted(map(load_table, arguments.tables), key=lambda table: table.number)
     plans, refusals = plan_tables(tables, settings)
-    write_report(arguments.output, plans, refusals, settings, Path())
+    refused = [(table, refusals[table.number]) for table in tables if table.number in refusals]
+    write_report(arguments.output, plans, refused, settings, Path())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,151 @@
+"""The command line itself: help, versions, and command lines that are not understood."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from unpaired import __version__, help_texts
+from unpaired.cli import app, main
+from unpaired.methods import FOR_NOISY_PICTURES
+from unpaired.short_training import methods_for_noisy
+
+from .conftest import REPOSITORY
+
+WIDTH = 80
+
+
+def commands() -> dict[str, typer.models.CommandInfo]:
+    """Return every command that does something, by the words that are typed for it."""
+    found = {c.name or c.callback.__name__: c for c in app.registered_commands}
+    for group in app.registered_groups:
+        found |= {f"{group.name} {c.name}": c for c in group.typer_instance.registered_commands}
+    return found
+
+
+def help_of(*words: str) -> str:
+    done = CliRunner().invoke(app, [*words], env={"COLUMNS": str(WIDTH), "NO_COLOR": "1"})
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def run_main(monkeypatch, capsys, *words: str) -> tuple[int | None, str, str]:
+    """Run the program as typed; return exit code, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["unpaired", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", commands())
+def test_short_and_long_help_show_every_example_on_a_line_of_its_own(command):
+    text = help_of(*command.split(), "-h")
+    assert text == help_of(*command.split(), "--help")
+    lines = [line.strip() for line in text.splitlines()]
+    for example in help_texts.EXAMPLES[command]:
+        assert example in lines
+        assert f"{example} ".startswith(f"unpaired {command} ")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_examples_hold_no_option_that_the_command_lacks(command):
+    text = help_of(*command.split(), "-h")
+    for example in help_texts.EXAMPLES[command]:
+        for option in (word for word in example.split() if word.startswith("-")):
+            assert f" {option} " in text.partition("Example")[0], option
+
+
+@pytest.mark.parametrize("group", [[], ["data"], ["study"]])
+def test_groups_have_short_help(group):
+    assert help_of(*group, "-h") == help_of(*group, "--help")
+
+
+@pytest.mark.parametrize("command", ["denoise", "compare"])
+def test_the_methods_are_listed_on_a_line_each(command):
+    lines = [line.strip() for line in help_of(command, "-h").splitlines()]
+    for name, about in FOR_NOISY_PICTURES.items():
+        assert any(line.split()[:1] == [name] and line.endswith(about) for line in lines), name
+
+
+def test_every_method_that_can_be_chosen_is_described():
+    assert set(FOR_NOISY_PICTURES) == set(methods_for_noisy())
+
+
+def test_what_people_type_most_comes_first():
+    listed = list(commands())
+    assert listed[:4] == ["denoise", "compare", "colorize", "distance"]
+    text = help_of("-h")
+    assert text.index("denoise  ") < text.index("colorize  ") < text.index("distance  ")
+    assert text.index("distance  ") < text.index("status  ") < text.index("study  ")
+    assert "docs/index.md" in text.rpartition("╯")[2]
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version(option):
+    assert help_of(option).strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["denois", "x"], "did you mean 'denoise'?"),
+        (["data", "chek"], "did you mean 'check'?"),
+        (["frobnicate"], "no such command 'frobnicate'"),
+        (["denoise", "x", "--ouput", "y"], "no such option: --ouput (possible options: --output)"),
+        (["--verison"], "--version"),
+        (["distance", "x"], "missing argument 'second'"),
+        (["status", "--table", "one"], "invalid value for '--table'"),
+        (["denoise", "x", "--output", "y", "--minutes", "long"], "invalid value for '--minutes'"),
+    ],
+)
+def test_a_command_line_that_is_not_understood_is_one_line(monkeypatch, capsys, words, said):
+    code, out, error = run_main(monkeypatch, capsys, *words)
+    assert (code, out) == (2, "")
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert said in error.lower()
+    assert "-h` shows how)" in error
+
+
+def test_an_expected_error_is_one_line(monkeypatch, capsys, tmp_path):
+    code, out, error = run_main(
+        monkeypatch, capsys, "status", "--config", str(tmp_path / "none.yaml")
+    )
+    assert (code, out) == (1, "")
+    assert error == f"error: {tmp_path}/none.yaml: no such file; run this in the project's " + (
+        "folder, or name a file with --config\n"
+    )
+
+
+def test_no_arguments_show_help_and_no_error(monkeypatch, capsys):
+    code, out, error = run_main(monkeypatch, capsys)
+    assert code == 2
+    assert "denoise" in out + error
+    assert "error:" not in out + error
+
+
+@pytest.mark.parametrize("words", [["-h"], ["denoise", "-h"], ["status"], ["data", "check", "-h"]])
+def test_help_and_status_load_nothing_heavy(words):
+    code = (
+        "import sys; from unpaired.cli import app\n"
+        f"app({words!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'scipy', 'skimage', 'sklearn', 'matplotlib', 'h5py', 'imagecodecs'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_loads_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import unpaired\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "sys.exit(str(new & {'torch', 'numpy', 'typer', 'pydantic', 'yaml'} or '') or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
