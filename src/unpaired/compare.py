@@ -29,7 +29,8 @@ from unpaired.candidates import (
     minutes_for_all,
 )
 from unpaired.comparison_screen import Screen
-from unpaired.denoise import measure_noise, model_name, probed
+from unpaired.denoise import model_name
+from unpaired.denoising import measure_noise
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path, write_rows
@@ -39,6 +40,7 @@ from unpaired.judging import noisy_crops, shown_pages
 from unpaired.methods import TRAINED
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import reasons_against, saturated_share, upsnr_text
+from unpaired.own_pages import Pages, PicturePages, probed
 from unpaired.own_process import termination_as_interrupt
 from unpaired.packs import Pack
 from unpaired.pages import Place, write_comparison
@@ -216,20 +218,21 @@ def _prepare(
     shapes = read_all(paths, lambda path: read_picture(path).pixels.shape)
     channels = _channels(paths, shapes)
     screen.begin("measuring the noise")
-    noise = measure_noise(paths)
+    pages = PicturePages(dict(zip(paths, shapes, strict=True)))
+    noise = measure_noise(pages)
     stride = choose_stride(noise) if noise else 1
     training, judging = folder / "training.h5", folder / "judging.h5"
     pixels = judged_px_within(options.minutes)
-    sizes = split(dict(zip(paths, shapes, strict=True)), stride, training, judging, pixels)
-    notes = [*_conditions(paths, noise, stride), sizes]
+    sizes = split(pages, stride, training, judging, pixels)
+    notes = [*_conditions(pages, noise, stride), sizes]
     for note in notes:
         screen.tell(note)
     return _Run(inputs, output, methods, channels, stride, notes, training, judging)
 
 
-def _conditions(paths: list[Path], noise: NoiseCorrelation | None, stride: int) -> list[str]:
+def _conditions(pages: Pages, noise: NoiseCorrelation | None, stride: int) -> list[str]:
     """Say what speaks against the figures, and what is done about it."""
-    saturated = [saturated_share(read_picture(path).normalized()[0]) for path in probed(paths)]
+    saturated = [saturated_share(pages.read(index).page) for index in probed(pages)]
     notes = reasons_against(noise, float(np.mean(saturated)))
     if noise is None:
         notes.append("whether neighbors share noise cannot be told: no part is flat enough")

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from unpaired.deadlines import Deadline, clock_text
 from unpaired.errors import Stopped, UnpairedError, list_some
 from unpaired.files import atomic_path
-from unpaired.images import Picture, read_picture, write_picture, written_path
+from unpaired.images import Picture, read_picture, survey, write_picture, written_path
 from unpaired.methods import PER_IMAGE
 from unpaired.outputs import Outputs, plan_outputs
 
@@ -96,6 +96,7 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
         run = _Run(outputs, options, clock, command)
         for line in outputs.left_out:
             print(line, flush=True)
+        run.report.skipped = survey(inputs).skipped
         try:
             return run.everything()
         except KeyboardInterrupt:
@@ -139,35 +140,6 @@ def _check_other_files(outputs: Outputs, options: Options) -> None:
             f"{list_some(map(str, there))}: there already; add --overwrite, or choose another "
             "--output"
         )
-
-
-@dataclass
-class _PicturePages:
-    """The pages of pictures in files; the last picture read is kept in memory."""
-
-    names: list[str]
-    shapes: list[tuple[int, int, int]]
-    places: list[tuple[Path, int]]
-    conditioned: Callable[[Picture, int], Conditioned]
-    _last: Picture | None = None
-
-    def read(self, index: int) -> Conditioned:
-        path, page = self.places[index]
-        if self._last is None or self._last.path != path:
-            self._last = read_picture(path)
-        return self.conditioned(self._last, page)
-
-
-def _conditioned(picture: Picture, page: int) -> Conditioned:
-    from unpaired.conditioning import condition
-
-    return condition(picture.pixels[page])
-
-
-def _nominal(picture: Picture, page: int) -> Conditioned:
-    from unpaired.conditioning import nominal
-
-    return nominal(picture.pixels[page], picture.offset, picture.scale)
 
 
 class _Run:
@@ -251,6 +223,7 @@ class _Run:
         import time
 
         from unpaired.denoising import Work, learn, load_denoiser
+        from unpaired.own_pages import PicturePages
         from unpaired.training import Interrupted
 
         model = self.options.model or self._learned_before(channels)
@@ -266,7 +239,7 @@ class _Run:
             stamp=self._stamp(),
         )
         try:
-            denoiser = learn(_pages(shapes, _conditioned), settings, work)
+            denoiser = learn(PicturePages(shapes), settings, work)
         except Interrupted:
             raise KeyboardInterrupt from None
         if denoiser.method not in PER_IMAGE:
@@ -335,8 +308,10 @@ class _Run:
                 self._refuse(path, str(error))
 
     def _restore(self, path: Path, target: Path, denoiser: Denoiser, is_shown: bool) -> None:
+        from unpaired.own_pages import fitted_scale, nominal_scale
+
         picture = read_picture(path)
-        prepare = _conditioned if denoiser.is_conditioned else _nominal
+        prepare = fitted_scale if denoiser.is_conditioned else nominal_scale
         pages, restored = [], []
         for number in range(len(picture.pixels)):
             pages.append(prepare(picture, number))
@@ -410,13 +385,6 @@ class _Run:
                 f"{self.options.minutes:g} given."
             )
         shutil.rmtree(self.unfinished, ignore_errors=True)
-
-
-def _pages(shapes: dict[Path, tuple[int, ...]], conditioned) -> _PicturePages:
-    places = [(path, page) for path, shape in shapes.items() for page in range(shape[0])]
-    names = [f"{path}:{page}" for path, page in places]
-    sizes = [shapes[path][1:] for path, _ in places]
-    return _PicturePages(names, sizes, places, conditioned)
 
 
 def _evenly(count: int) -> range:

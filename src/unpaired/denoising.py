@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from unpaired.conditioning import Conditioned, condition, nominal
+from unpaired.conditioning import Conditioned, nominal
 from unpaired.deadlines import clock_text
 from unpaired.errors import UnpairedError
+from unpaired.held_out import Judged, judged_part, to_learn_from
 from unpaired.methods import PER_IMAGE, create
 from unpaired.methods.base import Restorer
-from unpaired.metrics.coupled_bootstrap import coupled_error_map, noise_variance
+from unpaired.metrics.coupled_bootstrap import coupled_error_map
 from unpaired.metrics.noise_correlation import NoiseCorrelation, noise_correlation
-from unpaired.pixel_shuffle import STRIDE_MAX, choose_stride, join_phases, split_phases
+from unpaired.own_pages import Pages, evenly, probed
+from unpaired.pixel_shuffle import STRIDE_MAX, choose_stride, split_phases
 from unpaired.randomness import numpy_generator
 from unpaired.short_training import (
     Training,
@@ -38,14 +40,10 @@ from unpaired.weights import load_model, read_notes, save_model
 AUTO = "auto"
 WITHOUT_TRAINING, BY_TRAINING = "cbm3d", "neighbor2neighbor"
 STRIDES = ("auto", *map(str, range(1, STRIDE_MAX + 1)))
-PAGES_PROBED = 20
 # What a short training can see: about 400 MB of float32 on the disk, whatever the pictures' number.
 LEARNED_VALUES_MAX = 100_000_000
 LEARNED_SIDE_MIN_PX = 256
-HELD_OUT_PARTS = 5  # one of so many rows
-HELD_OUT_ROWS_MIN = 64
 JUDGED_PAGES = 12
-JUDGED_SIDE_MIN_PX = 32  # per phase
 JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
@@ -54,33 +52,6 @@ PROBE_PX = 128
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
 PACE_MARGIN = 1.15
-
-
-class Pages(Protocol):
-    """The pages of pictures, each H x W x C of the same C, read when asked for."""
-
-    names: Sequence[str]
-    shapes: Sequence[tuple[int, int, int]]
-
-    def read(self, index: int) -> Conditioned: ...
-
-
-@dataclass
-class ArrayPages:
-    """Pages in memory, H x W x C of any numbers."""
-
-    arrays: Sequence[np.ndarray]
-
-    @property
-    def names(self) -> list[str]:
-        return [str(number) for number in range(len(self.arrays))]
-
-    @property
-    def shapes(self) -> list[tuple[int, int, int]]:
-        return [array.shape for array in self.arrays]
-
-    def read(self, index: int) -> Conditioned:
-        return condition(self.arrays[index])
 
 
 @dataclass(frozen=True)
@@ -222,21 +193,13 @@ def load_denoiser(path: Path, settings: Settings) -> Denoiser:
 # ---- Measuring ----------------------------------------------------------------------------------
 
 
-def evenly(count: int, most: int) -> range:
-    """Return up to ``most`` of ``count`` numbers, evenly chosen, that stand for all."""
-    return range(0, count, max(1, -(-count // most)))
-
-
 def measure_noise(pages: Pages) -> NoiseCorrelation | None:
     """Return the report of the median page by correlation, of some of the pages.
 
     Its standard deviation is their median, in units of the range that a page uses. None if no part
     of them is flat enough to tell.
     """
-    reports = [
-        noise_correlation(pages.read(index).values)
-        for index in evenly(len(pages.names), PAGES_PROBED)
-    ]
+    reports = [noise_correlation(pages.read(index).values) for index in probed(pages)]
     measured = sorted((r for r in reports if r.n_patches), key=lambda report: report.strongest)
     if not measured:
         return None
@@ -249,17 +212,6 @@ def stride_for(noise: NoiseCorrelation | None, settings: Settings) -> int:
     if settings.stride != AUTO:
         return int(settings.stride)
     return choose_stride(noise) if noise else 1
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A part of a page that a method is judged by, H x W x C conditioned, and its noise's variance.
-
-    The sides are multiples of the stride.
-    """
-
-    values: np.ndarray
-    variance: np.ndarray
 
 
 def estimated_error(
@@ -286,32 +238,12 @@ def decibels(error: float) -> float:
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
-def held_out_rows(height: int) -> int:
-    """Return how many rows at the bottom are held out of a page; none of a very low one."""
-    return max(height // HELD_OUT_PARTS, HELD_OUT_ROWS_MIN) if height > 2 * HELD_OUT_ROWS_MIN else 0
-
-
 def _judged_parts(pages: Pages, pixels: int, stride: int) -> list[Judged]:
-    """Cut about ``pixels`` in all out of the rows that are held out, of evenly chosen pages."""
+    """Cut about ``pixels`` in all out of what is held out, of evenly chosen pages."""
     chosen = evenly(len(pages.names), JUDGED_PAGES)
-    parts = (
-        _judged_part(pages.read(index).values, pixels // len(chosen), stride) for index in chosen
-    )
+    share = pixels // len(chosen)
+    parts = (judged_part(pages.read(index).values, share, stride) for index in chosen)
     return [part for part in parts if part is not None]
-
-
-def _judged_part(values: np.ndarray, pixels: int, stride: int) -> Judged | None:
-    height, width = values.shape[:2]
-    held_out = values[height - (held_out_rows(height) or height) :]
-    smallest = JUDGED_SIDE_MIN_PX * stride
-    rows = min(len(held_out), max(smallest, math.isqrt(pixels))) // stride * stride
-    columns = min(width, max(smallest, pixels // max(rows, 1))) // stride * stride
-    if min(rows, columns) < smallest:
-        return None
-    top, left = (len(held_out) - rows) // 2, (width - columns) // 2
-    part = held_out[top : top + rows, left : left + columns]
-    variances = [noise_variance(phase).astype(np.float32) for phase in split_phases(part, stride)]
-    return Judged(part, join_phases(variances, rows, columns))
 
 
 # ---- Learning -----------------------------------------------------------------------------------
@@ -425,7 +357,7 @@ class _Learning:
         for index in chosen:
             values = self.pages.read(index).values
             if not whole:
-                values = values[: len(values) - held_out_rows(len(values))]
+                values = to_learn_from(values)
             yield self.pages.names[index], _part(values, values_max, index)
 
     # -- time --

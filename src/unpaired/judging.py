@@ -83,14 +83,14 @@ def run_method(job: Job) -> list[Outcome]:
         share = FITTING_SHARE * left
         restorer = create_within(job.method, share, int(pixels), channels, device=job.device)
     else:
-        restorer, seconds = train_within(
+        restorer, seconds, _ = train_within(
             job.method,
             Pack(job.training),
             LEARNING_SHARE * left,
             device=job.device,
             precision=job.precision,
         )
-        save_model(job.model, job.method, restorer, {"stride": job.stride})
+        save_model(job.model, job.method, restorer, {"stride": job.stride, "conditioned": True})
     outcomes = []
     for read_out in getattr(restorer, "read_outs", ()) or (None,):
         if read_out:
