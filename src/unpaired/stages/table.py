@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from unpaired.files import atomic_path
+from unpaired.model_names import link_models
 from unpaired.plan import plan_table
 from unpaired.settings import parse_settings, parse_table
 from unpaired.stages import json_argument, run
@@ -30,6 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
     ):
         with atomic_path(path) as aside:
             aside.write_text(text)
+    link_models(plan, root)
     print(markdown)
 
 
