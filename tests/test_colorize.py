@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -72,7 +76,7 @@ def test_lightness_depth_size_alpha_and_names_are_kept(tmp_path, gray, model):
     tifffile.imwrite(source / "float.tif", (gray / 255).astype(np.float32))
     Image.fromarray(gray).convert("P").save(source / "palette.png")
     output = tmp_path / "out"
-    written = colorize([tmp_path / "in"], output, Options(model, precision="fp32"))
+    written = colorize([tmp_path / "in"], output, Options(model, precision="fp32")).written
     names = {*files, "stack.tiff", "float.tif", "palette.png"}
     assert {path.relative_to(output).as_posix() for path in written} == {
         f"sub folder ü/{name}" for name in names
@@ -92,7 +96,8 @@ def test_lightness_depth_size_alpha_and_names_are_kept(tmp_path, gray, model):
 
 def test_chroma_is_lost_along_its_hue_and_only_where_it_must(tmp_path, gray, model):
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
-    (path,) = colorize([tmp_path / "a.png"], tmp_path / "out", Options(model, temperature=0.0))
+    options = Options(model, temperature=0.0)
+    (path,) = colorize([tmp_path / "a.png"], tmp_path / "out", options).written
     lab = rgb2lab(read_picture(path).pixels[0].astype(float))
     middle = (lab[..., 0] > 35) & (lab[..., 0] < 65)
     hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[middle]
@@ -108,7 +113,7 @@ def test_temperature_blends_the_two_colours(tmp_path, gray, model):
     for temperature in (0.0, 0.38, 1.0, 3.0):
         output = tmp_path / f"out {temperature}"
         options = Options(model, temperature=temperature, precision="fp32")
-        (path,) = colorize([tmp_path / "a.png"], output, options)
+        (path,) = colorize([tmp_path / "a.png"], output, options).written
         a[temperature] = rgb2lab(read_picture(path).pixels[0].astype(float))[..., 1].mean()
     assert a[0.0] > a[0.38] > a[1.0] > a[3.0]
 
@@ -120,7 +125,7 @@ def test_a_large_picture_is_colorized_as_its_small_copy(tmp_path, model):
     for name, picture in (("small", small), ("large", np.kron(small, np.ones((5, 5), np.uint8)))):
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(picture))
     paths = [tmp_path / "small.png", tmp_path / "large.png"]
-    written = colorize(paths, tmp_path / "out", Options(model, precision="fp32"))
+    written = colorize(paths, tmp_path / "out", Options(model, precision="fp32")).written
     small, large = (rgb2lab(read_picture(path).pixels[0].astype(float)) for path in written)
     assert large.shape == (320, 480, 3)
     assert np.abs(large[2::5, 2::5] - small)[..., 1:].mean() < 3
@@ -131,10 +136,10 @@ def test_colours_given_are_taken_as_gray_and_said_once(tmp_path, photographs, mo
         rgb = (photographs[0][:40, :50] * 255).astype(np.uint8)
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(rgb))
     (tmp_path / "c.png").write_bytes(imagecodecs.png_encode(np.repeat(rgb[..., :1], 3, -1)))
-    written = colorize([tmp_path], tmp_path / "out", Options(model))
+    written = colorize([tmp_path], tmp_path / "out", Options(model)).written
     said = capsys.readouterr().out
-    assert said.count("have colours") == 1
-    assert "2 of 3 pictures have colours" in said
+    assert said.count("have colors") == 1
+    assert "2 of 3 pictures have colors" in said
     for path in written:
         assert np.abs(lightness_of(path) - lightness_of(tmp_path / path.name)).max() < 0.5
 
@@ -142,7 +147,7 @@ def test_colours_given_are_taken_as_gray_and_said_once(tmp_path, photographs, mo
 def test_gray_alone_is_not_called_coloured(tmp_path, gray, model, capsys):
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
     colorize([tmp_path], tmp_path / "out", Options(model))
-    assert "have colours" not in capsys.readouterr().out
+    assert "have colors" not in capsys.readouterr().out
 
 
 def test_what_only_gray_files_may_say_is_left_out(tmp_path, gray, model):
@@ -152,7 +157,7 @@ def test_what_only_gray_files_may_say_is_left_out(tmp_path, gray, model):
     inverted = tmp_path / "c.tif"
     tifffile.imwrite(inverted, 255 - gray, photometric="miniswhite", description="axes YX")
     Image.fromarray(gray).save(tmp_path / "same.png")
-    written = colorize([tmp_path], tmp_path / "out", Options(model))
+    written = colorize([tmp_path], tmp_path / "out", Options(model)).written
     png, jpeg, tiff, same = (path for path in written)
     for path in (png, jpeg):
         with Image.open(path) as image:
@@ -172,28 +177,38 @@ def test_nothing_is_overwritten(tmp_path, gray, model):
     (tmp_path / "b.png").write_bytes(data)
     colorize([tmp_path / "a.png"], tmp_path / "out", Options(model))
     before = (tmp_path / "out" / "a.png").read_bytes()
-    with pytest.raises(UnpairedError, match=r"a\.png: there already; choose another --output"):
+    with pytest.raises(UnpairedError, match=r"a\.png: there already; .* --overwrite"):
         colorize([tmp_path / "b.png", tmp_path / "a.png"], tmp_path / "out", Options(model))
     assert (tmp_path / "out" / "a.png").read_bytes() == before
     assert not (tmp_path / "out" / "b.png").exists()
+    options = Options(model, temperature=0.0, overwrite=True)
+    colorize([tmp_path / "a.png"], tmp_path / "out", options)
+    assert (tmp_path / "out" / "a.png").read_bytes() != before
     with pytest.raises(UnpairedError, match="is an input"):
         colorize([tmp_path / "a.png"], tmp_path, Options(model))
 
 
 def test_what_cannot_be_done_is_one_line_before_anything_is_written(tmp_path, gray, model):
-    good, cmyk, counts = (tmp_path / name for name in ("a.png", "cmyk.jpg", "counts.tif"))
+    good, lab, counts = (tmp_path / name for name in ("a.png", "lab.tif", "counts.tif"))
     good.write_bytes(imagecodecs.png_encode(gray[:20, :20]))
-    Image.fromarray(gray).convert("CMYK").save(cmyk)
+    tifffile.imwrite(lab, np.stack([gray] * 3, -1), photometric="cielab")
     tifffile.imwrite(counts, gray.astype(np.float32))
-    denoiser = tmp_path / "n2c.safetensors"
+    denoiser, pickled = tmp_path / "n2c.safetensors", tmp_path / "eccv16.pth"
     save_model(denoiser, "n2c", create("n2c", width=4))
+    torch.save({"a": torch.ones(1)}, pickled)
+    (tmp_path / "folder").mkdir()
     cases = [
-        ([good, cmyk], Options(model), "CMYK colours"),
-        ([good, counts], Options(model), "values from 0 to 255"),
+        ([lab, counts], Options(model), "CIELAB.*; .*values from 0 to 255"),
         ([good], Options(model, temperature=-0.5), "temperature"),
-        ([good], Options(None), "--model"),
+        ([good], Options(model, temperature=float("nan")), "temperature"),
+        ([good], Options(None), "--model.*import-weights colorization"),
         ([good], Options(denoiser), "a model of 'n2c'"),
+        ([good], Options(pickled), "import-weights"),
+        ([good], Options(tmp_path / "folder"), "a folder without a model"),
         ([good], Options(tmp_path / "none.safetensors"), "no such model"),
+        ([good], Options(Path("table10:none")), "no such model in results/models/by_name"),
+        ([good], Options(model, device="gpuu"), "unknown device 'gpuu'"),
+        ([good], Options(model, precision="fp8"), "unknown precision 'fp8'"),
         ([tmp_path / "none.png"], Options(model), "no such file"),
     ]
     for paths, options, what in cases:
@@ -203,14 +218,94 @@ def test_what_cannot_be_done_is_one_line_before_anything_is_written(tmp_path, gr
         assert not (tmp_path / "out").exists()
 
 
+def test_every_input_is_written_refused_by_name_or_skipped_with_the_reason(tmp_path, gray, model):
+    source = tmp_path / "in"
+    (source / ".hidden").mkdir(parents=True)
+    picture = imagecodecs.png_encode(gray[:20, :20])
+    for name in ("a.png", "b.png", ".hidden/c.png"):
+        (source / name).write_bytes(picture)
+    (source / "cut.png").write_bytes(picture[:60])
+    tifffile.imwrite(source / "counts.tif", gray.astype(np.float32))
+    command = ["colorize", str(source), "-o", str(source / "out"), "--model", str(model)]
+    for skipped, more in ((1, []), (3, ["--overwrite"])):
+        done = CliRunner().invoke(app, [*command, *more])
+        assert done.exit_code == 1
+        lines = done.output.splitlines()
+        last = f"2 pictures written to {source / 'out'}, 2 refused, {skipped} skipped"
+        assert lines[-1] == last
+        refused = [line for line in lines if line.startswith("refused: ")]
+        assert len(refused) == 2
+        assert f"refused: {source / 'counts.tif'}: values from" in refused[0]
+        assert f"refused: {source / 'cut.png'}: damaged PNG" in refused[1]
+        assert f"left out: {source / '.hidden'}: a hidden folder" in lines
+    assert f"left out: {source / 'out'}: 2 results of an earlier run" in lines
+    names = {path.name for path in (source / "out").iterdir()}
+    assert names == {"a.png", "b.png", ".unpaired-output"}
+
+
+@pytest.mark.parametrize(
+    ("notes", "record", "told"),
+    [
+        ({"train_set": "colour_scenes_train"}, None, "has seen drawn scenes only"),
+        ({"train_set": "imagenet_train"}, None, None),
+        ({}, None, "does not say what pictures it has learned from"),
+        ({}, '{"spec": {"train_set": "colour_scenes_train"}}', "has seen drawn scenes only"),
+        ({}, '{"spec": {"train_set": "my_photographs"}}', None),
+        ({}, "{", "does not say what pictures it has learned from"),
+        ({"train_set": "mine"}, '{"spec": {"train_set": "colour_scenes_train"}}', None),
+    ],
+)
+def test_a_model_that_knows_no_photographs_says_so_before_it_writes(
+    tmp_path, gray, capsys, monkeypatch, notes, record, told
+):
+    path = tmp_path / "model.safetensors"
+    method = create("colorization", width=2, uniform_share=1.0, picture_px=64)
+    save_model(path, "colorization", method, notes)
+    if record:
+        path.with_suffix(".json").write_text(record)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray[:20, :20]))
+    said_before = []
+
+    def write(picture, target):
+        said_before.append(capsys.readouterr().out)
+
+    monkeypatch.setattr("unpaired.colorize.write_picture", write)
+    colorize([tmp_path / "a.png"], tmp_path / "out", Options(path))
+    warnings = [line for line in said_before[0].splitlines() if line.startswith("warning")]
+    if told is None:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert told in warning
+        remedy = "unpaired import-weights colorization FILE.pth"
+        assert (remedy in warning) == ("drawn scenes" in told)
+
+
 def test_the_command(tmp_path, gray, model):
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray))
-    arguments = ["colorize", str(tmp_path / "a.png"), "--output", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, [*arguments, "--model", str(model), "--temperature", "0.5"])
-    assert result.exit_code == 0, result.output
-    assert "1 pictures written" in result.output
-    assert (tmp_path / "out" / "a.png").is_file()
+    for output, written in (("out", "out/a.png"), ("one.png", "one.png")):
+        arguments = ["colorize", str(tmp_path / "a.png"), "--output", str(tmp_path / output)]
+        result = CliRunner().invoke(
+            app, [*arguments, "--model", str(model), "--temperature", "0.5", "--device", "cpu"]
+        )
+        assert result.exit_code == 0, result.output
+        last = f"1 picture written to {tmp_path / output}, 0 refused, 0 skipped"
+        assert result.output.splitlines()[-1] == last
+        assert (tmp_path / written).is_file()
     assert [70, -60] in CENTRES.tolist()
+
+
+def test_arguments_are_checked_before_pytorch_is_loaded(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from unpaired.colorize import *\n"
+        "from unpaired.errors import UnpairedError\n"
+        "try: colorize([Path('a.png')], Path('out'), Options(Path('none.safetensors')))\n"
+        "except UnpairedError as error: print(error, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "none.safetensors: no such model file False\n"
 
 
 @pytest.mark.slow
@@ -218,5 +313,5 @@ def test_kodak_turned_gray_keeps_its_lightness(tmp_path, model):
     for path in sorted(shared_data("kodak").glob("*.png"))[:4]:
         rgb = np.asarray(Image.open(path).convert("L"))
         (tmp_path / path.name).write_bytes(imagecodecs.png_encode(rgb))
-    for path in colorize([tmp_path], tmp_path / "out", Options(model)):
+    for path in colorize([tmp_path], tmp_path / "out", Options(model)).written:
         assert np.abs(lightness_of(path) - lightness_of(tmp_path / path.name)).max() < 0.5

@@ -10,7 +10,14 @@ import pytest
 from PIL import Image
 
 from unpaired.errors import UnpairedError
-from unpaired.outputs import MARKER, check_file, plan_outputs, refuse_unwritable, results_in
+from unpaired.outputs import (
+    MARKER,
+    Outcome,
+    check_file,
+    plan_outputs,
+    refuse_unwritable,
+    results_in,
+)
 
 
 @pytest.fixture
@@ -46,6 +53,10 @@ def test_pictures_keep_their_place_and_nothing_is_written_by_planning(inside, tm
     assert everything(tmp_path) == before
 
 
+def told(outputs):
+    return [str(left_out) for left_out in outputs.left_out]
+
+
 def run(inputs, output, **options):
     """What a command does: plan, mark, write."""
     outputs = plan_outputs(inputs, output, **options)
@@ -61,7 +72,7 @@ def test_earlier_results_below_the_input_are_left_out_and_told(inside):
     outputs = run([inside], inside / "second")
     names = {path.relative_to(inside).as_posix() for path in outputs.targets}
     assert names == {"a.png", "sub/b.png", "first/mine.png"}
-    assert outputs.left_out == (f"{inside / 'first'}: 2 results of an earlier run",)
+    assert told(outputs) == [f"{inside / 'first'}: 2 results of an earlier run"]
     third = plan_outputs([inside], inside / "third")
     assert len(third.left_out) == 2
     assert len(third.targets) == 3
@@ -78,7 +89,7 @@ def test_results_of_a_run_without_a_list_are_left_out_of_the_same_output(inside)
     put(inside / "out" / "a.png")
     outputs = plan_outputs([inside], inside / "out", overwrite=True)
     assert len(outputs.targets) == 2
-    assert outputs.left_out == (f"{inside / 'out'}: 1 result of an earlier run",)
+    assert told(outputs) == [f"{inside / 'out'}: 1 result of an earlier run"]
 
 
 def test_a_folder_of_results_alone_is_said_to_be_one(tmp_path):
@@ -110,10 +121,12 @@ def test_hidden_folders_with_pictures_are_told(inside, tmp_path):
     (inside / ".git").mkdir()
     outputs = plan_outputs([inside], tmp_path / "out")
     assert len(outputs.targets) == 2
-    assert outputs.left_out == (
+    assert told(outputs) == [
         f"{inside / '.cache'}: a hidden folder",
         f"{inside / 'sub/.thumbs'}: a hidden folder",
-    )
+    ]
+    outcome = Outcome([inside], ["a.png: damaged"], outputs.left_out)
+    assert outcome.summary("out") == "1 picture written to out, 1 refused, 2 skipped"
 
 
 def test_the_same_picture_given_twice_is_taken_once(inside, tmp_path, monkeypatch):

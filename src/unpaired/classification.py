@@ -111,8 +111,7 @@ def load_classifier(name: str, weights: Path | None, device: torch.device) -> Cl
     else:
         tensors = read_tensors(weights)
         network = timm.create_model(name, num_classes=_classes_in(tensors, name, weights, timm))
-        expected = {key: value.shape for key, value in network.state_dict().items()}
-        check_layout(weights, tensors, expected)
+        check_layout(weights, tensors, network.state_dict())
         network.load_state_dict(tensors)
     network = network.to(device).eval()
     config = timm.data.resolve_model_data_config(network)

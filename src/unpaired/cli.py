@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -54,6 +55,12 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         print(__version__)
         raise typer.Exit
+
+
+def _tell_refused(refused: Iterable[str]) -> None:
+    """Print every input that was refused, with its reason, to standard error."""
+    for reason in refused:
+        print(f"refused: {reason}", file=sys.stderr, flush=True)
 
 
 @app.callback()
@@ -167,22 +174,44 @@ def compare(
 @app.command(epilog=examples("colorize"))
 def colorize(
     pictures: Annotated[list[Path], typer.Argument(help="Gray pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder to write to, under the same names.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder to write to, under the same names; a file for one."
+        ),
+    ],
     model: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="A trained colorizer (.safetensors)."),
+        typer.Option(help="A trained colorizer (.safetensors), or a table's row: table10:full."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="0: the likeliest colour; 1: the mean, paler; between: between.")
-    ] = 0.38,
+        Optional[float],  # noqa: UP045 - typer reads this annotation
+        typer.Option(
+            help="0: the likeliest color; 1: the mean, paler; between: between. Without it what "
+            "the model was made for."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there already.")
+    ] = False,
 ) -> None:
-    """Give gray pictures colours; their lightness stays as it is."""
+    """Give gray pictures colors; their lightness stays as it is.
+
+    For photographs, import the authors' weights once:
+    unpaired import-weights colorization colorization_release_v2-9b330a0b.pth
+
+    Then: unpaired colorize gray/ -o colored/ --model weights/colorization/eccv16.safetensors
+    """
     from unpaired.colorize import Options, colorize
 
-    written = colorize(pictures, output, Options(model, temperature, device, precision))
-    print(f"{len(written)} pictures written to {output}")
+    options = Options(model, temperature, device, precision, overwrite)
+    outcome = colorize(pictures, output, options)
+    _tell_refused(outcome.refused)
+    print(outcome.summary(output))
+    if outcome.refused:
+        raise typer.Exit(1)
 
 
 @app.command(epilog=examples("distance"))
@@ -294,7 +323,9 @@ def status(
 
 @app.command("import-weights", epilog=examples("import-weights"))
 def import_weights(
-    method: Annotated[str, typer.Argument(help="The method: neighbor2neighbor, or lpips.")],
+    method: Annotated[
+        str, typer.Argument(help="The method: neighbor2neighbor, colorization or lpips.")
+    ],
     file: Annotated[
         Path, typer.Argument(help="A .pth file that its authors published, or torchvision's.")
     ],
@@ -304,13 +335,24 @@ def import_weights(
     ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Where to write; by default where the tables look."),
+        typer.Option(
+            "--output", "-o", help="File to write; by default below weights/, where tables look."
+        ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+    ] = False,
 ) -> None:
-    """Convert weights that a paper's authors published to a file that this project loads."""
+    """Convert weights that a paper's authors published to a file that this project loads.
+
+    Colors for photographs:
+    unpaired import-weights colorization colorization_release_v2-9b330a0b.pth
+    """
     from unpaired.authors_weights import import_weights
 
-    print(f"written to {import_weights(method, file, noise, output)}")
+    written = import_weights(method, file, noise, output, overwrite=overwrite)
+    option = "--net" if method == "lpips" else "--model"
+    print(f"written to {written}; use it with {option} {written}")
 
 
 @data.command("check", epilog=examples("data check"))

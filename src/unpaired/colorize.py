@@ -1,66 +1,147 @@
-"""For a person with gray pictures: give them colours, and leave their lightness as it is."""
+"""For a person with gray pictures: give them colors, and leave their lightness as it is.
+
+Arguments, model and outputs are checked before PyTorch is loaded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from unpaired.color.ab_bins import TEMPERATURE, check_temperature
-from unpaired.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
-from unpaired.colour_evaluation import predict_ab
-from unpaired.denoise import targets_of
-from unpaired.devices import choose_device, choose_precision
+from unpaired.color.temperature import check_temperature
+from unpaired.devices import check_names, choose_device, choose_precision
 from unpaired.errors import UnpairedError, list_some
-from unpaired.images import Picture, in_rgb, read_all, read_picture, write_picture
-from unpaired.methods.colorization import Colorization
+from unpaired.images import Picture, in_rgb, read_picture, write_picture
+from unpaired.methods import COLORIZERS
+from unpaired.outputs import Outcome, plan_outputs
 from unpaired.progress import Progress
-from unpaired.weights import load_model
+from unpaired.weights import load_model, read_about, resolve_model
 
-PIXELS_AT_ONCE = 1 << 20  # of what is only converted between colour spaces
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unpaired.methods.colorization import Colorization
+
+PIXELS_AT_ONCE = 1 << 20  # of what is only converted between color spaces
 COLOUR_MIN = 1 / 255  # Channels that differ by less are gray after a lossy file format.
+DRAWN_SETS = ("colour_scenes_train", "colour_scenes_test")
+REMEDY = "unpaired import-weights colorization FILE.pth (docs/colors.md says where it is)"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to colorize with. temperature: 0 takes the likeliest colour, 1 the mean."""
+    """What to colorize with.
+
+    model: see `resolve_model`. temperature: 0 takes the likeliest color, 1 the mean; None what the
+    model's own settings say. overwrite: replace pictures that are in the output folder.
+    """
 
     model: Path | None = None
-    temperature: float = TEMPERATURE
+    temperature: float | None = None
     device: str = "auto"
     precision: str = "auto"
+    overwrite: bool = False
 
 
-def colorize(inputs: Sequence[Path], output: Path, options: Options) -> list[Path]:
-    """Colorize pictures into the folder ``output`` under their own names; return those paths.
+def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
+    """Colorize pictures into the folder ``output`` under their own names; return how each ended.
 
-    Size, bit depth, format, pages, alpha and lightness are kept. A colour picture is taken as gray,
-    by its lightness, which is said. Raises UnpairedError, before anything is written, for what
-    cannot be read, values outside [0, 1], a bad model or temperature, two pictures of one name, and
-    any output that is there already.
+    output: a folder, or a file for a single picture. Size, bit depth, format, pages, alpha and
+    lightness are kept. A color picture is taken as gray, by its lightness, which is said. Pictures
+    that cannot be read, and values outside [0, 1], are refused one by one, and the others written.
+
+    Raises UnpairedError, before anything is written or computed, for a bad model, device or
+    temperature, for outputs as `plan_outputs` does, and if no picture at all can be read.
     """
-    check_temperature(options.temperature)
-    targets = targets_of(inputs, Path(output))
-    there = [str(target) for target in targets.values() if target.exists()]
-    if there:
-        raise UnpairedError(f"{list_some(there)}: there already; choose another --output folder")
-    coloured = sum(read_all(targets, _has_colours))
+    about = _check(options)
+    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
+    for left_out in outputs.left_out:
+        print(f"left out: {left_out}", flush=True)
+    readable, refused = _readable(outputs.targets)
+    if not readable:
+        raise UnpairedError(list_some(refused))
+    coloured = sum(readable.values())
     if coloured:
         print(
-            f"{coloured} of {len(targets)} pictures have colours; they are taken as gray ones, "
+            f"{coloured} of {len(readable)} pictures have colors; they are taken as gray ones, "
             "by their lightness",
             flush=True,
         )
-    method = _model(options)
-    with Progress("colorize", len(targets), "pictures") as progress:
-        for path, target in targets.items():
-            write_picture(colorize_picture(_read(path), method, options), target)
+    _say_what_it_knows(options.model, about)
+    method = load_model(options.model, choose_device(options.device))[1]
+    outputs.mark("colorize")
+    written = []
+    with Progress("colorize", len(readable), "pictures") as progress:
+        for path in readable:
+            try:
+                write_picture(colorize_picture(_read(path), method, options), outputs.targets[path])
+                written.append(outputs.targets[path])
+            except UnpairedError as error:
+                refused.append(str(error))
             progress.advance()
-    return list(targets.values())
+    return Outcome(written, refused, outputs.left_out)
+
+
+def _check(options: Options) -> dict[str, Any]:
+    """Check what a person typed, without PyTorch; return what the model says of itself."""
+    if options.temperature is not None:
+        check_temperature(options.temperature)
+    check_names(options.device, options.precision)
+    if options.model is None:
+        raise UnpairedError(
+            "colors are learned from color pictures, so a trained model is needed: name one with "
+            f"--model. For photographs: {REMEDY}"
+        )
+    about = read_about(options.model)
+    if about["method"] not in COLORIZERS:
+        raise UnpairedError(
+            f"{options.model}: a model of '{about['method']}', which gives no colors; name one of "
+            f"{', '.join(COLORIZERS)}"
+        )
+    return about
+
+
+def _say_what_it_knows(model: Path, about: dict[str, Any]) -> None:
+    """Warn of a model that has seen no photographs, or that does not say what it has seen."""
+    train_set = _train_set(resolve_model(model), about)
+    if train_set in DRAWN_SETS:
+        print(
+            "warning: this model has seen drawn scenes only; on photographs its colors are wrong. "
+            f"For photographs: {REMEDY}",
+            flush=True,
+        )
+    elif train_set is None:
+        print(
+            f"warning: {model} does not say what pictures it has learned from; look at its colors "
+            "before you use them",
+            flush=True,
+        )
+
+
+def _train_set(file: Path, about: dict[str, Any]) -> str | None:
+    """Return the name of the data set that a model learned from, of its notes or of its record."""
+    if "train_set" in (about.get("notes") or {}):
+        return about["notes"]["train_set"]
+    try:
+        return json.loads(file.with_suffix(".json").read_text())["spec"]["train_set"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _readable(paths: Iterable[Path]) -> tuple[dict[Path, bool], list[str]]:
+    """Return the pictures that can be colorized, with whether they have colors, and refusals."""
+    readable, refused = {}, []
+    for path in paths:
+        try:
+            readable[path] = _has_colours(path)
+        except UnpairedError as error:
+            refused.append(str(error))
+    return readable, refused
 
 
 def colorize_picture(picture: Picture, method: Colorization, options: Options) -> Picture:
@@ -90,23 +171,12 @@ def _has_colours(path: Path) -> bool:
     return bool(np.ptp(_read(path).pixels, axis=-1).max() > COLOUR_MIN)
 
 
-def _model(options: Options) -> Colorization:
-    if options.model is None:
-        raise UnpairedError(
-            "colours are learned from coloured pictures, so a trained model is needed: name one "
-            "with --model (the tables train some, see the README)"
-        )
-    name, method = load_model(options.model, choose_device(options.device))
-    if not isinstance(method, Colorization):
-        raise UnpairedError(
-            f"{options.model}: a model of '{name}', which gives no colours; name one of "
-            "'colorization'"
-        )
-    return method
-
-
 def _colorize_page(page: np.ndarray, method: Colorization, options: Options) -> np.ndarray:
     """Return H x W x 3 of the lightness of ``page``, H x W x 3 in [0, 1]."""
+    import torch
+
+    from unpaired.colour_evaluation import predict_ab
+
     device = choose_device(options.device)
     bf16 = choose_precision(options.precision, device) == "bf16"
     rgb = torch.from_numpy(np.ascontiguousarray(page)).permute(2, 0, 1)[None]
@@ -118,7 +188,11 @@ def _colorize_page(page: np.ndarray, method: Colorization, options: Options) -> 
 
 
 def _joined(rgb: Tensor, ab: Tensor) -> Tensor:
-    """Return RGB with the lightness of ``rgb`` and the colours ``ab``, paler where they must be."""
+    """Return RGB with the lightness of ``rgb`` and the colors ``ab``, paler where they must be."""
+    import torch
+
+    from unpaired.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
+
     lab = torch.cat([rgb_to_lab(rgb)[:, :1], ab.float()], dim=1)
     return lab_to_rgb(into_gamut(lab)).cpu()
 

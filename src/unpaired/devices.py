@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import ctypes
 import sys
-
-import torch
+from typing import TYPE_CHECKING
 
 from unpaired.errors import UnpairedError, suggest
 
+if TYPE_CHECKING:  # Names are checked before PyTorch is loaded.
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+ALIASES = {"gpu": "cuda"}
 PRECISIONS = ("auto", "bf16", "fp32")
 
 
+def check_names(device: str, precision: str) -> None:
+    """Raise UnpairedError for names that mean nothing; whether they are there is not asked."""
+    if device not in (*DEVICES, *ALIASES):
+        raise UnpairedError(f"unknown device '{device}'{suggest(device, DEVICES)}")
+    if precision not in PRECISIONS:
+        raise UnpairedError(f"unknown precision '{precision}'{suggest(precision, PRECISIONS)}")
+
+
 def choose_device(wanted: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """Return the device for ``auto``, ``cpu``, ``cuda`` (also called ``gpu``) or ``mps``.
 
     ``auto`` takes a GPU where PyTorch finds one, else the CPU. Raises UnpairedError if a device
     that was asked for is not there.
     """
+    import torch
+
+    check_names(wanted, "auto")
+    wanted = ALIASES.get(wanted, wanted)
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if wanted not in ("auto", *available):
-        raise UnpairedError(f"unknown device '{wanted}'{suggest(wanted, ('auto', *available))}")
     if wanted == "auto":
         wanted = next(name for name, there in available.items() if there)
     if not available[wanted]:
@@ -34,6 +48,8 @@ def choose_device(wanted: str) -> torch.device:
 
 def has_bf16(device: torch.device) -> bool:
     """Say whether the processor computes in bf16 natively (emulation would be slower than fp32)."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -48,8 +64,7 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     ``auto`` takes bf16 where the processor has it. Raises UnpairedError where bf16 was asked for
     and is not there.
     """
-    if wanted not in PRECISIONS:
-        raise UnpairedError(f"unknown precision '{wanted}'{suggest(wanted, PRECISIONS)}")
+    check_names("auto", wanted)
     if wanted == "fp32":
         return "fp32"
     if has_bf16(device):
@@ -78,6 +93,8 @@ def no_gpu_note(wanted: str, device: torch.device) -> str:
 
 def describe(device: torch.device) -> str:
     """Return the processor's name, for the record."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

@@ -17,6 +17,7 @@ from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path, write_rows
 from unpaired.images import find_pictures, read_all, read_picture
 from unpaired.metrics.perceptual import LPIPS, load_metric, to_tensor
+from unpaired.model_names import resolve_model
 
 MAP_COLOURS = "viridis"
 
@@ -39,7 +40,7 @@ def distance(first: Path, second: Path, options: Options) -> str:
     """
     pairs = match(Path(first), Path(second))
     _refuse_map(options.map_path, len(pairs))
-    metric = load_metric(options.net)
+    metric = load_metric(str(resolve_model(options.net)))
     rows = [
         {"first": str(a), "second": str(b), "net": options.net, "distance": _measure(metric, a, b)}
         for a, b in pairs.values()

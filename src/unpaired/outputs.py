@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path
@@ -20,19 +21,29 @@ from unpaired.images import SUFFIXES, find_pictures
 MARKER = ".unpaired-output"
 
 
+class LeftOut(NamedTuple):
+    """What lies below the inputs and is not taken. count: of the pictures in it."""
+
+    path: Path
+    reason: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Where every picture goes.
 
     targets: picture -> file to write. folder: what else is written belongs there. is_file: the
-    person named one file instead of a folder. left_out: what lies below the inputs and is not
-    taken, each with its reason, for the caller to print.
+    person named one file instead of a folder. left_out: for the caller to print.
     """
 
     targets: dict[Path, Path]
     folder: Path
     is_file: bool
-    left_out: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
     def mark(self, command: str) -> None:
         """List the results in the output folder; call it before the first of them is written.
@@ -46,6 +57,22 @@ class Outputs:
         names |= {path.relative_to(self.folder).as_posix() for path in results_in(self.folder)}
         with atomic_path(self.folder / MARKER) as aside:
             aside.write_text(json.dumps({"command": command, "files": sorted(names)}, indent=1))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How every input ended. refused: why, each naming its file. skipped: what was left out."""
+
+    written: list[Path]
+    refused: list[str]
+    skipped: tuple[LeftOut, ...]
+
+    def summary(self, output: Path) -> str:
+        """Return the last line that a person sees, which counts all inputs."""
+        skipped = sum(left_out.count for left_out in self.skipped)
+        count = len(self.written)
+        pictures = f"{count} picture{'' if count == 1 else 's'}"
+        return f"{pictures} written to {output}, {len(self.refused)} refused, {skipped} skipped"
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> Outputs:
@@ -137,16 +164,17 @@ def results_in(folder: Path) -> list[Path]:
 # ---- Inputs -------------------------------------------------------------------------------------
 
 
-def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], list[str]]:
+def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], list[LeftOut]]:
     """Return every picture with its place below the output, and what was left out."""
     sources: dict[Path, Path] = {}
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     seen: set[Path] = set()
     for given in map(Path, inputs):
         found = find_pictures([given])  # The place to ask for what other formats were skipped.
         results = _results_below(given, output, found) if given.is_dir() else {}
         for folder, files in results.items():
-            left_out.append(f"{folder}: {_count(len(files))} of an earlier run")
+            reason = f"{_count(len(files))} of an earlier run"
+            left_out.append(LeftOut(folder, reason, len(files)))
         written = {path for files in results.values() for path in files}
         taken = [path for path in found if path not in written]
         if not taken:
@@ -154,7 +182,7 @@ def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], li
                 f"{given}: no picture but results of earlier runs; name their folder to take them"
             )
         if given.is_dir():
-            left_out += [f"{folder}: a hidden folder" for folder in _hidden_folders(given)]
+            left_out += _hidden_folders(given)
         for path in taken:
             if path.resolve() not in seen:
                 seen.add(path.resolve())
@@ -184,17 +212,17 @@ def _results_below(given: Path, output: Path, found: Sequence[Path]) -> dict[Pat
     return results
 
 
-def _hidden_folders(folder: Path) -> Iterator[Path]:
+def _hidden_folders(folder: Path) -> Iterator[LeftOut]:
     """Yield the hidden folders below that hold pictures; links to folders are not followed."""
     for current, names, _ in os.walk(folder):
         for name in sorted(names):
-            if name.startswith(".") and _holds_pictures(Path(current, name)):
-                yield Path(current, name)
+            if name.startswith(".") and (count := _count_pictures(Path(current, name))):
+                yield LeftOut(Path(current, name), "a hidden folder", count)
         names[:] = [name for name in names if not name.startswith(".")]
 
 
-def _holds_pictures(folder: Path) -> bool:
-    return any(
+def _count_pictures(folder: Path) -> int:
+    return sum(
         Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names
     )
 

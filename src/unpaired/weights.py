@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from unpaired import __version__
 from unpaired.errors import UnpairedError, list_some
-from unpaired.files import atomic_path
+from unpaired.files import atomic_path, reading
 from unpaired.methods import create
-from unpaired.methods.base import Method
+from unpaired.model_names import resolve_model
+
+if TYPE_CHECKING:  # What a model says of itself is read without PyTorch.
+    import torch
+
+    from unpaired.methods.base import Method
 
 METADATA_KEY = "unpaired"
 
@@ -25,6 +28,8 @@ def save_model(path: Path, name: str, method: Method, notes: dict[str, Any] | No
 
     notes: plain values about how to use the model, for `read_notes`.
     """
+    from safetensors.torch import save_file
+
     about = {
         "method": name,
         "config": dataclasses.asdict(method.config),
@@ -39,30 +44,48 @@ def save_model(path: Path, name: str, method: Method, notes: dict[str, Any] | No
 def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[str, Method]:
     """Return the method's name and the trained method, in evaluation mode on ``device``.
 
-    Raises UnpairedError for a missing file, a pickle or any other foreign file, a model of another
-    architecture, and weights that are not finite.
+    path: as `resolve_model` understands it. Raises UnpairedError for a missing file, a pickle or
+    any other foreign file, a model of another architecture, and weights that are not finite.
     """
-    if not Path(path).is_file():
-        raise UnpairedError(f"{path}: no such model file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise UnpairedError(
-            f"{path}: not a safetensors model ({error}); pickled files (.pt, .pth) are never loaded"
-        ) from None
-    if not isinstance(about, dict) or not {"method", "config"} <= about.keys():
-        raise UnpairedError(f"{path}: a safetensors file, but not a model of this project")
+    import torch
+
+    path = resolve_model(path)
+    about = read_about(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     method = create(about["method"], **about["config"])
     _load_strictly(path, method, tensors)
     return about["method"], method.to(device, memory_format=torch.channels_last).eval()
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what a model says of itself, without loading it: method, config, version, notes.
+
+    path: as `resolve_model` understands it. Raises UnpairedError for a file that is missing or no
+    model of this project.
+    """
+    path = resolve_model(path)
+    if path.is_dir():
+        raise UnpairedError(f"{path}: a folder without a model; name a model file (.safetensors)")
+    if not path.is_file():
+        raise UnpairedError(f"{path}: no such model file")
+    try:
+        with reading(path), safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise UnpairedError(
+            f"{path}: not a safetensors model ({error}); pickled files (.pt, .pth) are never "
+            "loaded: see 'unpaired import-weights --help'"
+        ) from None
+    if not isinstance(about, dict) or not {"method", "config"} <= about.keys():
+        raise UnpairedError(f"{path}: a safetensors file, but not a model of this project")
+    return about
+
+
 def is_model(path: Path) -> bool:
     """Tell whether a file is a model of this project, whatever its weights are."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return METADATA_KEY in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
@@ -84,11 +107,12 @@ def load_product(
 
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes that a model was saved with, of a file that `load_model` accepts."""
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()[METADATA_KEY]).get("notes", {})
+    return read_about(path).get("notes") or {}
 
 
 def _load_strictly(path: Path, method: Method, tensors: dict[str, torch.Tensor]) -> None:
+    import torch
+
     expected = {key: tuple(value.shape) for key, value in method.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     wrong = [

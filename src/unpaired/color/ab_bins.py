@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unpaired.color.temperature import TEMPERATURE, check_temperature
 from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path
 
@@ -56,7 +57,6 @@ BINS = len(CENTRES)
 
 NEIGHBOURS = 10  # of the authors' code, which made the printed numbers; section 2.2.1 says 5
 SIGMA = 5.0
-TEMPERATURE = 0.38  # section 2.2.3
 AB_MAX = 128.0  # sRGB reaches from -108 to 99
 CELL_SIDE = 1.25
 CELLS_PER_AXIS = round(2 * AB_MAX / CELL_SIDE) + 1
@@ -190,41 +190,40 @@ def _candidates(neighbours: int, device: str) -> _Candidates:
 # ---- Decoding -----------------------------------------------------------------------------------
 
 
-def decode(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def decode(
+    logits: Tensor, temperature: float = TEMPERATURE, of_bins: Tensor | None = None
+) -> Tensor:
     """Return the annealed mean of the distributions softmax(logits) (Equation 2.5).
 
     logits: B x 313 x H x W, or logarithms of probabilities. temperature: 1 gives the mean, 0 the
     mode, between them the mean of the distribution raised to 1 / T. The authors' network multiplies
-    by 2.606, a T of 0.3837. Returns ab, B x 2 x H x W, float32 at least.
+    by 2.606, a T of 0.3837. of_bins: the ab of every bin, 313 x 2, their centres if None. Returns
+    ab, B x 2 x H x W, float32 at least.
     Raises UnpairedError for a temperature below 0 or not finite.
     """
     check_temperature(temperature)
     if temperature == 0:
-        return bins_to_ab(logits.argmax(1))
+        return bins_to_ab(logits.argmax(1), of_bins)
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # The largest first becomes 0: divided by a tiny temperature it would overflow.
     annealed = torch.softmax((wide - wide.amax(1, keepdim=True)) / temperature, dim=1)
-    return mean_ab(annealed)
+    return mean_ab(annealed, of_bins)
 
 
-def check_temperature(temperature: float) -> None:
-    """Raise UnpairedError unless the temperature of an annealed mean is finite and 0 or more."""
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise UnpairedError(
-            f"temperature must be 0 (the mode) or more (1 is the mean), not {temperature}"
-        )
+def mean_ab(distribution: Tensor, of_bins: Tensor | None = None) -> Tensor:
+    """Return the mean ab, B x 2 x H x W, of B x 313 x H x W that sums to 1 over the bins.
 
-
-def mean_ab(distribution: Tensor) -> Tensor:
-    """Return the mean ab, B x 2 x H x W, of B x 313 x H x W that sums to 1 over the bins."""
+    of_bins: as `decode` takes it.
+    """
     with torch.autocast(distribution.device.type, enabled=False):
-        weights = centres(distribution.device).T.to(distribution.dtype)
-        return torch.einsum("cq,bqhw->bchw", weights, distribution)
+        of_bins = centres(distribution.device) if of_bins is None else of_bins
+        return torch.einsum("qc,bqhw->bchw", of_bins.to(distribution.dtype), distribution)
 
 
-def bins_to_ab(bins: Tensor) -> Tensor:
-    """Return the centres, B x 2 x H x W, of bins B x H x W."""
-    return centres(bins.device)[bins].movedim(-1, 1)
+def bins_to_ab(bins: Tensor, of_bins: Tensor | None = None) -> Tensor:
+    """Return the ab, B x 2 x H x W, of bins B x H x W; of_bins: as `decode` takes it."""
+    of_bins = centres(bins.device) if of_bins is None else of_bins
+    return of_bins[bins].movedim(-1, 1)
 
 
 def soft_cross_entropy(logits: Tensor, code: SoftCode) -> Tensor:

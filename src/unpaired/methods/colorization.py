@@ -17,14 +17,14 @@ from unpaired.color.ab_bins import (
     BINS,
     NEIGHBOURS,
     SIGMA,
-    TEMPERATURE,
-    check_temperature,
+    centres,
     class_weights,
     decode,
     soft_cross_entropy,
     soft_encode,
 )
 from unpaired.color.lab import rgb_to_lab
+from unpaired.color.temperature import TEMPERATURE, check_temperature
 from unpaired.errors import UnpairedError, check_choice
 from unpaired.methods.base import Method, Phase, TrainingState
 from unpaired.networks.colorization import LIGHTNESS_CENTRE, LIGHTNESS_SCALE, ColorizationNet
@@ -63,7 +63,9 @@ class ColorizationConfig:
     of the annealed mean. width: channels of the first block. weight_decay: as L2 in the gradient.
     picture_px: shorter side of the pictures that the training patches are cut from, at which the
     network expects to see others too. initialization: "he", or "kmeans" as in the thesis, of
-    patches of the first training samples.
+    patches of the first training samples. affine: see `ColorizationNet`. own_bins: whether the ab
+    of the bins belong to the weights, as in the authors' PyTorch file, and are not those of the
+    table.
     """
 
     loss: str = "classification"
@@ -77,6 +79,8 @@ class ColorizationConfig:
     batch_size: int = 40
     patch_px: int = 176
     picture_px: int = 256
+    affine: bool = False
+    own_bins: bool = False
     learning_rate: float = 3e-5
     schedule: str = "tenth_midway"
     beta2: float = 0.99
@@ -106,10 +110,11 @@ class Colorization(Method):
             raise UnpairedError(
                 f"colorization: uniform_share must be between 0 and 1, not {config.uniform_share}"
             )
-        self.network = ColorizationNet(self._outputs, width=config.width)
+        self.network = ColorizationNet(self._outputs, width=config.width, affine=config.affine)
         # Zeros until the prior is known: nothing could be learned with them unnoticed.
         start = 0.0 if self.needs_prior else 1.0
         self.register_buffer("class_weights", torch.full((BINS,), start))
+        self.register_buffer("bins", centres().clone() if config.own_bins else None)
 
     @property
     def _outputs(self) -> int:
@@ -155,12 +160,17 @@ class Colorization(Method):
     def start_from(self, other: Method) -> None:
         """Start from another colorizer's weights, all but the head: the row "L2, ft" of Table 2.1.
 
-        Raises UnpairedError if ``other`` is no colorizer of the same width.
+        Raises UnpairedError if ``other`` is no colorizer of the same width and normalization.
         """
         if not isinstance(other, Colorization) or other.config.width != self.config.width:
             raise UnpairedError(
                 f"colorization: can start only from a colorizer of width {self.config.width}; "
                 f"{type(other).__name__} given, width {getattr(other.config, 'width', 'none')}"
+            )
+        if other.config.affine != self.config.affine:
+            raise UnpairedError(
+                "colorization: can start only from a colorizer of the same normalization; set "
+                f"affine to {other.config.affine}"
             )
         self.network.body.load_state_dict(other.network.body.state_dict())
 
@@ -209,7 +219,8 @@ class Colorization(Method):
             if self.config.loss == "regression":
                 ab = AB_SCALE * output
             else:
-                ab = decode(output, self.config.temperature if temperature is None else temperature)
+                wanted = self.config.temperature if temperature is None else temperature
+                ab = decode(output, wanted, self.bins)
             scale = self.network.output_stride_px
             ab = functional.interpolate(ab, scale_factor=scale, mode="bilinear")
             return ab[..., :height, :width]

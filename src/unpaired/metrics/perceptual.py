@@ -117,8 +117,8 @@ class LPIPS(nn.Module):
         tensors = read_tensors(path)
         layers = self.network.layers
         names = [f"lin{index}.model.1.weight" for index in range(len(layers))]
-        shapes = [torch.Size((1, layer.channels, 1, 1)) for layer in layers]
-        check_layout(path, tensors, dict(zip(names, shapes, strict=True)))
+        like = [torch.empty(1, layer.channels, 1, 1, device="meta") for layer in layers]
+        check_layout(path, tensors, dict(zip(names, like, strict=True)))
         if any((value < 0).any() for value in tensors.values()):
             raise UnpairedError(f"{path}: negative weights, which make no distance; use another")
         self.weights = nn.ParameterDict(

@@ -25,18 +25,19 @@ class ColorizationNet(nn.Module):
 
     Input: lightness, B x 1 x H x W in [0, 100], H and W multiples of 8. Output: B x ``outputs`` x
     H/4 x W/4, float32: logits of 313 bins, or 2 for regression.
-    width: channels of the first block, 64 in the thesis; the others have multiples of it.
+    width: channels of the first block, 64 in the thesis; the others have multiples of it. affine:
+    whether the normalization has a learned scale and shift, as in the authors' PyTorch files; in
+    their Caffe files it has none.
 
-    The normalization has no learned scale and shift, as in the authors' Caffe files. Two things
-    differ from them. Their input is L - 50; here it is divided by 50 as well, which a first layer
-    of unit gain needs. Their start is k-means (section 2.3), here He's rule for what a ReLU follows
-    and Xavier's for the head; running statistics use PyTorch's momentum of 0.1.
+    Two things differ from the Caffe files. Their input is L - 50; here it is divided by 50 as well,
+    which a first layer of unit gain needs. Their start is k-means (section 2.3), here He's rule for
+    what a ReLU follows and Xavier's for the head; running statistics use PyTorch's momentum of 0.1.
     """
 
     multiple_px = 8
     output_stride_px = 4
 
-    def __init__(self, outputs: int, *, width: int = 64) -> None:
+    def __init__(self, outputs: int, *, width: int = 64, affine: bool = False) -> None:
         super().__init__()
         channels = 1
         blocks: list[nn.Module] = []
@@ -46,7 +47,7 @@ class ColorizationNet(nn.Module):
                 last = number == len(multiples)
                 layers += _convolution(channels, multiple * width, stride if last else 1, dilation)
                 channels = multiple * width
-            blocks.append(nn.Sequential(*layers, nn.BatchNorm2d(channels, affine=False)))
+            blocks.append(nn.Sequential(*layers, nn.BatchNorm2d(channels, affine=affine)))
         inner = 4 * width
         up = nn.ConvTranspose2d(channels, inner, 4, stride=2, padding=1)
         blocks.append(

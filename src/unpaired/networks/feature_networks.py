@@ -157,7 +157,7 @@ def load_pretrained(net: str, path: Path | None = None) -> FeatureNetwork:
 
     path: a .pth or .safetensors file of the whole classifier or of its ``features`` alone; None
     takes the file that torchvision keeps in its cache. Raises UnpairedError if it is missing, if
-    names or shapes differ (all listed), or if it holds anything but finite tensors.
+    names, shapes or types differ (the first are listed), or if a tensor is not finite.
     """
     place = official_path(net)
     official = _OFFICIAL[net]
@@ -169,9 +169,9 @@ def load_pretrained(net: str, path: Path | None = None) -> FeatureNetwork:
     path = place if path is None else Path(path)
     tensors = read_tensors(path)
     with torch.device("meta"):
-        expected = {name: value.shape for name, value in official.builder().state_dict().items()}
+        expected = official.builder().state_dict()
     if all(name.startswith("features.") for name in tensors):
-        expected = {k: shape for k, shape in expected.items() if k.startswith("features.")}
+        expected = {k: v for k, v in expected.items() if k.startswith("features.")}
     check_layout(path, tensors, expected)
     network = build(net)
     network.load_state_dict({k: v for k, v in tensors.items() if k.startswith("features.")})

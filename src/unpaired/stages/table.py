@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from unpaired.files import atomic_path
+from unpaired.model_names import link_models
 from unpaired.plan import plan_table
 from unpaired.sealed_csv import seals_of
 from unpaired.settings import parse_settings, parse_table
@@ -34,6 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
             aside.write_text(text)
     with atomic_path(arguments.record) as aside:
         aside.write_text(json.dumps(seals_of(arguments.output, arguments.costs), indent=2) + "\n")
+    link_models(plan, root)
     print(markdown)
 
 

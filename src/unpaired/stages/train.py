@@ -30,6 +30,8 @@ from unpaired.training import Checkpointing, Result, train
 from unpaired.unpaired_sampling import UnpairedSamples
 from unpaired.weights import load_model, save_model
 
+TRAIN_SETS = ("train_set", "clean_set")  # Of a spec; the model's file says them too.
+
 
 def main(arguments: argparse.Namespace) -> None:
     if not first_of_all():
@@ -102,7 +104,8 @@ def _publish(
     about |= seals_of(arguments.history)
     versions = with_python(stamp["versions"])
     write_record(arguments.about, stamp | about | {"versions": versions})
-    save_model(arguments.model, arguments.spec["method"], method)
+    learned_from = {key: stamp["spec"][key] for key in TRAIN_SETS if key in stamp["spec"]}
+    save_model(arguments.model, arguments.spec["method"], method, learned_from)
 
 
 def _costs(method: Method, result: Result) -> dict[str, object]:
