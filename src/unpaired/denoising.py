@@ -48,7 +48,7 @@ JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
 CROPS_FEW = 600  # Fewer hardly change a picture.
-PROBE_PX = 128
+PROBE_PX, WARM_UP_PX = 192, 32
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
 PACE_MARGIN = 1.15
@@ -289,8 +289,11 @@ class _Learning:
         self.pages, self.settings, self.work, self.noise = pages, settings, work, noise
         self.stride = stride_for(noise, settings)
         self.channels = pages.shapes[0][2]
-        self.pixels = sum(height * width for height, width, _ in pages.shapes)
-        self.probe = self._probe()
+        first = pages.read(0)
+        self.probe = np.ascontiguousarray(first.values[:PROBE_PX, :PROBE_PX])
+        pixels = sum(height * width for height, width, _ in pages.shapes)
+        # As they are restored: where few photons were counted, squares of pixels are averaged.
+        self.pixels = pixels * first.values.size / first.page.size
 
     def denoiser(self) -> Denoiser:
         if self.settings.method == AUTO:
@@ -362,15 +365,12 @@ class _Learning:
 
     # -- time --
 
-    def _probe(self) -> np.ndarray:
-        """Return a small part of a page to measure paces with."""
-        values = self.pages.read(0).values
-        return np.ascontiguousarray(values[:PROBE_PX, :PROBE_PX])
-
     def _seconds_to_restore(self, denoiser: Denoiser) -> float:
         """Measure how long all pages will take, reading and writing included."""
+        corner = nominal(self.probe[:WARM_UP_PX, :WARM_UP_PX], 0.0, 1.0)
+        denoiser.restore_values(corner)  # The first call is slow, whatever it is given.
         page = nominal(self.probe, 0.0, 1.0)
-        seconds = min(_seconds_of(lambda: denoiser.restore_values(page)) for _ in range(2))
+        seconds = _seconds_of(lambda: denoiser.restore_values(page))
         probe_px = self.probe.shape[0] * self.probe.shape[1]
         return PACE_MARGIN * seconds * self.pixels / probe_px + self._handling_seconds()
 
