@@ -6,10 +6,13 @@ Heavy libraries are imported only after everything that can be checked without t
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unpaired.deadlines import Deadline, clock_text
-from unpaired.errors import Stopped, UnpairedError, list_some
+from unpaired.errors import Stopped, UnpairedError, list_some, shown
 from unpaired.files import atomic_path
 from unpaired.images import Picture, read_picture, survey, write_picture, written_path
 from unpaired.methods import PER_IMAGE
@@ -26,7 +29,7 @@ from unpaired.outputs import Outputs, plan_outputs
 
 if TYPE_CHECKING:
     from unpaired.conditioning import Conditioned
-    from unpaired.denoising import Denoiser, Estimate
+    from unpaired.denoising import Denoiser, Estimate, Settings
     from unpaired.pages import Place
 
 AUTO = "auto"
@@ -101,6 +104,9 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
             return run.everything()
         except KeyboardInterrupt:
             raise Stopped(run.how_to_go_on()) from None
+        except UnpairedError:
+            run.forget()
+            raise
 
 
 def model_name(method: str, channels: int) -> str:
@@ -160,8 +166,7 @@ class _Run:
         settings = Settings(
             options.method, options.device, options.precision, options.stride, options.read_out
         )
-        if options.model is None:
-            settings.check()
+        settings.check()
         groups, kinds = self._read_all()
         self._start_state()
         pixels = {
@@ -172,6 +177,7 @@ class _Run:
             share = (self.clock.left - FINISH_SECONDS) * pixels[channels] / sum(pixels.values())
             del pixels[channels]
             denoiser = self._denoiser(channels, shapes, settings, share)
+            self.outputs.mark("denoise")
             self._restore_all(shapes, denoiser)
             self._tell(denoiser, {path: kinds[path] for path in shapes})
         self._finish()
@@ -217,20 +223,16 @@ class _Run:
         self,
         channels: int,
         shapes: dict[Path, tuple[int, ...]],
-        settings,
+        settings: Settings,
         seconds: float,
     ) -> Denoiser:
-        import time
-
-        from unpaired.denoising import Work, learn, load_denoiser
-        from unpaired.own_pages import PicturePages
+        from unpaired.denoising import Work, assess, learn, load_denoiser
+        from unpaired.own_pages import PicturePages, fitted_scale, nominal_scale
+        from unpaired.short_training import is_fitted_per_image
         from unpaired.training import Interrupted
 
-        model = self.options.model or self._learned_before(channels)
-        if model is not None:
-            denoiser = load_denoiser(model, settings)
-            _refuse_other_channels(model, denoiser, channels, next(iter(shapes)))
-            return denoiser
+        if before := self._learned_before(channels, settings):
+            return before
         work = Work(
             end=time.monotonic() + seconds,
             tell=self.clock.phase,
@@ -238,15 +240,24 @@ class _Run:
             checkpoint=self.unfinished / str(channels),
             stamp=self._stamp(),
         )
+        if self.options.model is not None:
+            model = self.options.model
+            denoiser = load_denoiser(model, settings)
+            _refuse_other_channels(model, denoiser, channels, next(iter(shapes)))
+            scale = fitted_scale if denoiser.is_conditioned else nominal_scale
+            return assess(denoiser, PicturePages(shapes, scale), settings, work)
         try:
             denoiser = learn(PicturePages(shapes), settings, work)
         except Interrupted:
             raise KeyboardInterrupt from None
+        path = None
         if denoiser.method not in PER_IMAGE:
             path = _beside(self.outputs, model_name(denoiser.method, channels))
             denoiser.save(path)
-            self._remember(channels, path)
-            self.report.lines.append(f"The model is saved; --model {path} uses it again.")
+            told = shown(path)
+            self.report.lines.append(f"The model is saved; --model {told} uses it again.")
+        if not is_fitted_per_image(denoiser.method):
+            self._remember(channels, denoiser, path)
         return denoiser
 
     # -- what outlives a stop --
@@ -254,7 +265,8 @@ class _Run:
     def _stamp(self) -> str:
         """Return what a stopped run belongs to: its pictures and how they are learned from."""
         files = [
-            (str(path), (s := path.stat()).st_size, s.st_mtime_ns) for path in self.outputs.targets
+            (shown(path), (s := path.stat()).st_size, s.st_mtime_ns)
+            for path in self.outputs.targets
         ]
         options = asdict(replace(self.options, overwrite=False, resume=False, model=None))
         return sha256(json.dumps([files, options], default=str).encode()).hexdigest()
@@ -268,8 +280,7 @@ class _Run:
             )
         if not self.options.resume:
             shutil.rmtree(self.unfinished, ignore_errors=True)
-            self.outputs.mark("denoise")
-            self._write_state({"stamp": self._stamp(), "models": {}})
+            self._write_state({"stamp": self._stamp(), "learned": {}})
 
     def _state(self) -> dict:
         try:
@@ -281,14 +292,28 @@ class _Run:
         with atomic_path(self.unfinished / STATE_NAME) as aside:
             aside.write_text(json.dumps(state), encoding="utf-8")
 
-    def _remember(self, channels: int, model: Path) -> None:
+    def _remember(self, channels: int, denoiser: Denoiser, model: Path | None) -> None:
+        """Write down what was chosen, so that it need not be found again."""
         state = self._state()
-        state["models"][str(channels)] = str(model)
+        state["learned"][str(channels)] = {
+            "method": denoiser.method,
+            "stride": denoiser.stride,
+            "model": None if model is None else os.fspath(model),
+            "estimate": asdict(denoiser.estimate),
+        }
         self._write_state(state)
 
-    def _learned_before(self, channels: int) -> Path | None:
-        model = self._state().get("models", {}).get(str(channels))
-        return Path(model) if self.options.resume and model and Path(model).is_file() else None
+    def _learned_before(self, channels: int, settings: Settings) -> Denoiser | None:
+        from unpaired.denoising import remembered
+
+        learned = self._state().get("learned", {}).get(str(channels))
+        return remembered(learned, channels, settings) if self.options.resume and learned else None
+
+    def forget(self) -> None:
+        """Remove what was kept to go on with, and the output folder if nothing is in it."""
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        with suppress(OSError):
+            self.unfinished.parent.rmdir()
 
     # -- restoring --
 
@@ -319,20 +344,21 @@ class _Run:
                 restored.append(denoiser.restore(pages[-1]))
             except UnpairedError as error:
                 raise UnpairedError(
-                    f"{path}: {denoiser.method} failed on it ({error}); try another --method"
+                    f"{shown(path)}: {denoiser.method} failed on it ({error}); try another --method"
                 ) from None
             self.clock.tick()
         result = replace(picture, pixels=np.stack(restored))
         if _needs_floats(picture, pages):
             result = result.in_float()
+            suffix = f" in a {result.suffix} file" if result.suffix else ""
             self._note(
                 path,
-                f"written as 32-bit floats: too few steps of the {8 * picture.dtype.itemsize} bits "
-                "are used to hold the result",
+                f"written as 32-bit floats{suffix}: too few steps of the "
+                f"{8 * picture.dtype.itemsize} bits are used to hold the result",
             )
         written = written_path(result, target)
         if written != target and written.exists() and not self.options.overwrite:
-            raise UnpairedError(f"{written}: there already; add --overwrite")
+            raise UnpairedError(f"{shown(written)}: there already; add --overwrite")
         for note in write_picture(result, written):
             self._note(path, note)
         self.report.written.append(written)
@@ -341,7 +367,7 @@ class _Run:
             self._show(path, picture.pixels[0], restored[0])
 
     def _note(self, path: Path, text: str) -> None:
-        self.notes.setdefault(text, []).append(path.name)
+        self.notes.setdefault(text, []).append(shown(path.name))
 
     def _show(self, path: Path, noisy: np.ndarray, restored: np.ndarray) -> None:
         from unpaired.pages import Place
@@ -378,7 +404,7 @@ class _Run:
                 command=self.command,
                 places=self.places,
             )
-            self.report.lines.append(f"Look at {page}")
+            self.report.lines.append(f"Look at {shown(page)}")
         if self.clock.left < -1:
             self.report.lines.append(
                 f"It took {clock_text(self.clock.spent)} min, longer than the "

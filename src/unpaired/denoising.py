@@ -14,7 +14,8 @@ import numpy as np
 
 from unpaired.conditioning import Conditioned, nominal
 from unpaired.deadlines import clock_text
-from unpaired.errors import UnpairedError
+from unpaired.devices import choose_device, choose_precision
+from unpaired.errors import UnpairedError, shown
 from unpaired.held_out import Judged, judged_part, to_learn_from
 from unpaired.methods import PER_IMAGE, create
 from unpaired.methods.base import Restorer
@@ -68,6 +69,7 @@ class Settings:
     read_out: str | None = None
 
     def check(self) -> None:
+        choose_precision(self.precision, choose_device(self.device))
         if self.stride not in STRIDES:
             raise UnpairedError(f"--stride is one of {', '.join(STRIDES)}, not {self.stride}")
         if self.method == AUTO:
@@ -108,12 +110,16 @@ class Estimate:
 
 @dataclass
 class Denoiser:
-    """A method ready to restore pages like those that it learned from."""
+    """A method ready to restore pages like those that it learned from.
+
+    stride: pixels so far apart are restored as pages of their own; None if not yet decided.
+    is_conditioned: whether it learned pages on fitted scales; else on the nominal ones.
+    """
 
     method: str
     restorer: Restorer
     channels: int
-    stride: int
+    stride: int | None
     device: str
     precision: str
     is_conditioned: bool
@@ -170,14 +176,12 @@ def _with_mean_kept(noisy: np.ndarray, restored: np.ndarray) -> np.ndarray:
 
 def load_denoiser(path: Path, settings: Settings) -> Denoiser:
     """Return a saved model as a denoiser; raises UnpairedError as `load_model` does."""
-    from unpaired.devices import choose_device
-
     name, method = load_model(path, choose_device(settings.device))
     if not hasattr(method, "restore"):
         raise UnpairedError(f"{path}: a model of '{name}', which restores no pictures")
     notes = read_notes(path)
     choose_read_out(method, name, settings.read_out)
-    stride = int(settings.stride) if settings.stride != AUTO else notes.get("stride", 1)
+    stride = notes.get("stride") if settings.stride == AUTO else int(settings.stride)
     return Denoiser(
         method=name,
         restorer=method,
@@ -186,8 +190,37 @@ def load_denoiser(path: Path, settings: Settings) -> Denoiser:
         device=settings.device,
         precision=settings.precision,
         is_conditioned=notes.get("conditioned", False),
-        estimate=Estimate(None, reason=f"the model {path}"),
+        estimate=Estimate(None, reason=f"the model {shown(path)}"),
     )
+
+
+def remembered(learned: dict[str, Any], channels: int, settings: Settings) -> Denoiser:
+    """Return the denoiser that an earlier run wrote down: method, stride, model and estimate."""
+    noise = learned["estimate"]["noise"]
+    kept = learned["estimate"] | {"noise": NoiseCorrelation(**noise) if noise else None}
+    if learned["model"] is not None:
+        denoiser = load_denoiser(Path(learned["model"]), settings)
+    else:
+        restorer = choose_read_out(create(learned["method"]), learned["method"], settings.read_out)
+        device, precision = settings.device, settings.precision
+        denoiser = Denoiser(
+            learned["method"], restorer, channels, None, device, precision, True, Estimate(None)
+        )
+    return replace(denoiser, stride=learned["stride"], estimate=Estimate(**kept))
+
+
+def assess(denoiser: Denoiser, pages: Pages, settings: Settings, work: Work) -> Denoiser:
+    """Return a loaded denoiser with what can be estimated of its result on these pages.
+
+    Without a stride of its own it gets the one that the noise calls for.
+    """
+    work.tell("measuring the noise")
+    noise = measure_noise(pages)
+    learning = _Learning(pages, settings, work, noise)
+    found = replace(denoiser, estimate=replace(denoiser.estimate, noise=noise))
+    if found.stride is None:
+        found = replace(found, stride=learning.stride)
+    return learning.estimated(found, found.estimate.reason)
 
 
 # ---- Measuring ----------------------------------------------------------------------------------
@@ -299,10 +332,10 @@ class _Learning:
         if self.settings.method == AUTO:
             return self._best()
         if self.settings.method in PER_IMAGE:
-            return self._estimated(self._fitted(self.settings.method), "as asked for")
+            return self.estimated(self._fitted(self.settings.method), "as asked for")
         training = self._trained(self.settings.method, self._seconds_to_train(), whole=True)
         reason = f"as asked for, trained for {clock_text(training.seconds)} min"
-        found = self._estimated(self._denoiser(self.settings.method, training.method), reason)
+        found = self.estimated(self._denoiser(self.settings.method, training.method), reason)
         return _said_if_short(found, training)
 
     # -- one method --
@@ -404,7 +437,7 @@ class _Learning:
         pixels = int(np.clip(affordable, JUDGED_PX_MIN, JUDGED_PX_MAX))
         return _judged_parts(self.pages, pixels, self.stride)
 
-    def _estimated(self, denoiser: Denoiser, reason: str) -> Denoiser:
+    def estimated(self, denoiser: Denoiser, reason: str) -> Denoiser:
         """Add what can be estimated of the result; nothing for methods fitted to every picture."""
         estimate = replace(denoiser.estimate, reason=reason)
         if not is_fitted_per_image(denoiser.method):
@@ -443,7 +476,7 @@ class _Learning:
                 else f"{WITHOUT_TRAINING} would take {plain_seconds / 60:.1f} min for all pictures"
             )
             found = self._denoiser(BY_TRAINING, training.method)
-            return _said_if_short(self._estimated(found, why), training)
+            return _said_if_short(self.estimated(found, why), training)
         plain_error = self._error(plain, judged)
         before = decibels(noise_power(judged))
         seconds = self._seconds_to_train() - plain_seconds
