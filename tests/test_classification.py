@@ -82,7 +82,7 @@ def colorizer(tmp_path):
 
 def test_true_colours_are_known_and_gray_ones_are_not(tree, weights, colorizer, tmp_path):
     output = tmp_path / "predictions.csv"
-    said = classify(tree, output, Options(NAME, weights, (colorizer,), device="cpu"))
+    said = classify(tree, output, Options(NAME, weights, (colorizer,), device="cpu")).table
     assert f"{NAME}, 6 pictures" in said
     assert "true colours: 100.0" in said
     with open(output, newline="") as file:
@@ -154,3 +154,85 @@ def test_by_command(tree, weights, colorizer):
     done = CliRunner().invoke(app, [*command, "--colorizer", str(colorizer), "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "true colours: 100.0" in done.output
+
+
+def unreadable(folder):
+    """A picture that cannot be read as RGB of 8 bits, whatever else can."""
+    path = folder / "deep.png"
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(path)
+    return path
+
+
+def test_a_picture_that_cannot_be_read_is_listed_and_the_rest_is_done(tree, weights, tmp_path):
+    deep = unreadable(tree / "a_red")
+    (tree / "c_blue" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    output = tmp_path / "new" / "o.csv"
+    command = ["classify", str(tree), "--classifier", NAME, "--weights", str(weights)]
+    done = CliRunner().invoke(app, [*command, "-o", str(output), "--device", "cpu"])
+    assert done.exit_code == 1
+    assert f"{NAME}, 5 pictures" in done.output
+    refused = [line for line in done.output.splitlines() if line.startswith("refused: ")]
+    assert refused[0].startswith(f"refused: {deep}: 16-bit samples")
+    assert refused[1].startswith(f"refused: {tree / 'c_blue' / '0.png'}: damaged PNG")
+    with open(output, newline="") as file:
+        assert len(list(csv.DictReader(file))) == 5
+    for folder in COLOURS:
+        for path in (tree / folder).iterdir():
+            path.write_bytes(b"")
+    with pytest.raises(UnpairedError, match="the file is empty"):
+        classify(tree, None, Options(NAME, weights, device="cpu"))
+
+
+def test_hidden_folders_are_no_classes_and_empty_ones_are_told(tree, capsys):
+    for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
+        (tree / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tree / name / "x.png")
+    (tree / "b_empty").mkdir()
+    (tree / "b_empty" / "notes.txt").touch()
+    (tree / "readme.png").touch()
+    found = labelled_pictures(tree, 4)
+    assert sorted({picture.label for picture in found}) == [0, 2, 3]
+    assert "no pictures in b_empty" in capsys.readouterr().out
+
+
+def test_names_in_the_labels_may_have_spaces(tree, tmp_path):
+    (tree / "a_red").rename(tree / "a red")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\ufeffc_blue\na red\n\nb_green\n", encoding="utf-8")
+    assert [p.label for p in labelled_pictures(tree, 3, labels)] == [1, 1, 2, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "labels", "output", "message"),
+    [
+        ("none", None, None, "cannot read .*none: no such file or folder"),
+        ("file", None, None, "cannot read .*file: "),
+        ("empty", None, None, "no folders; there must be one per class"),
+        ("bare", None, None, "no pictures in its folders"),
+        ("tree", "none", None, "cannot read .*none: no such file or folder"),
+        ("tree", "empty", None, "cannot read .*empty: it is a folder"),
+        ("tree", "file", None, "3 classes|1 classes, the classifier has 3"),
+        ("tree", "blank", None, "no names; write every class's folder once"),
+        ("tree", "twice", None, "a_red: twice; write every class's folder once"),
+        ("tree", "binary", None, "not a text"),
+        ("tree", None, "file", "there already; .*--overwrite"),
+        ("tree", None, "empty", "a folder, not a file"),
+        ("tree", None, "file/o.csv", "is a file, not a folder"),
+    ],
+)
+def test_paths_that_are_wrong_are_one_line(
+    tree, weights, tmp_path, folder, labels, output, message
+):
+    (tmp_path / "file").write_text("a_red\n")
+    (tmp_path / "empty").mkdir()
+    for name in COLOURS:
+        (tmp_path / "bare" / name).mkdir(parents=True)
+    (tmp_path / "blank").write_text("\n\n")
+    (tmp_path / "twice").write_text("a_red\na_red\nb_green\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    before = sorted(tmp_path.rglob("*"))
+    options = Options(NAME, weights, labels=labels and tmp_path / labels, device="cpu")
+    with pytest.raises(UnpairedError, match=message) as caught:
+        classify(tmp_path / folder, output and tmp_path / output, options)
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -168,7 +168,10 @@ def test_what_only_gray_files_may_say_is_left_out(tmp_path, gray, model):
     with tifffile.TiffFile(tiff) as file:
         assert file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
         assert file.pages[0].description == ""
-    assert np.array_equal(read_picture(tiff).pixels, read_picture(same).pixels)
+    # 1 - 186 / 255 is not exactly 69 / 255, which may turn a rounding to 8 bits.
+    difference = np.abs(read_picture(tiff).pixels - read_picture(same).pixels)
+    assert difference.max() < 1.5 / 255
+    assert (difference > 0).mean() < 0.01
 
 
 def test_nothing_is_overwritten(tmp_path, gray, model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -22,6 +23,7 @@ from unpaired.study import (
     named_folders,
     read_answers,
     read_key,
+    score,
 )
 
 NAMES = [f"picture {number:02d}" for number in range(PRACTICE_TRIALS + TEST_TRIALS + 5)]
@@ -158,6 +160,85 @@ def test_sessions_that_were_not_held_are_not_missed_but_gaps_are():
         fooled(key, held)
     with pytest.raises(UnpairedError, match="not in the key: session 9, trial 1"):
         fooled(key, held | {(9, 1): 1})
+
+
+@pytest.mark.parametrize(
+    ("truth", "method", "sentinel", "output", "message"),
+    [
+        ("none", "full", "sentinel", "out", "none: no such folder"),
+        ("truth", "none", "sentinel", "out", "none: no such folder"),
+        ("truth", "full", "none", "out", "none: no such folder"),
+        ("file", "full", "sentinel", "out", "file: a file, not a folder"),
+        ("truth", "file", "sentinel", "out", "file: a file, not a folder"),
+        ("empty", "full", "sentinel", "out", "no picture in this folder"),
+        ("truth", "empty", "sentinel", "out", "no picture in this folder"),
+        ("twice", "full", "sentinel", "out", "one name; leave one of them out"),
+        ("truth", "full", "sentinel", "file", "there already"),
+        ("truth", "full", "sentinel", "empty", "there already"),
+        ("truth", "full", "sentinel", "file/out", "is a file, not a folder"),
+        ("truth", "cut", "sentinel", "out", "damaged PNG file"),
+    ],
+)
+def test_wrong_folders_are_one_line(sources, tmp_path, truth, method, sentinel, output, message):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "twice").mkdir()
+    for suffix in ("png", "jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "twice" / f"a.{suffix}")
+    shutil.copytree(sources / "full", tmp_path / "cut")
+    for path in (tmp_path / "cut").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    for kind in KINDS:
+        (tmp_path / kind).symlink_to(sources / kind)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UnpairedError, match=message) as caught:
+        export(
+            tmp_path / truth,
+            {"full": tmp_path / method},
+            tmp_path / sentinel,
+            tmp_path / output,
+            1,
+        )
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "answers", "output", "message"),
+    [
+        ("none", "answers.csv", None, r"cannot read .*none.key\.csv: no such file"),
+        ("answers.csv", "answers.csv", None, r"cannot read .*key\.csv: a part of its path"),
+        ("empty", "answers.csv", None, "cannot read"),
+        ("damaged", "answers.csv", None, "damaged; take the one"),
+        ("study", "none.csv", None, "cannot read .*no such file"),
+        ("study", "empty", None, "cannot read .*it is a folder"),
+        ("study", "binary.csv", None, "not a CSV"),
+        ("study", "nul.csv", None, "not a CSV|columns session"),
+        ("study", "blank.csv", None, "columns session, trial, fake are needed"),
+        ("study", "semicolons.csv", None, "with commas between"),
+        ("study", "header.csv", None, "no answers to score"),
+        ("study", "answers.csv", "answers.csv", "there already; .*--overwrite"),
+        ("study", "answers.csv", "empty", "a folder, not a file"),
+        ("study", "answers.csv", "answers.csv/o.csv", "is a file, not a folder"),
+    ],
+)
+def test_wrong_files_of_a_score_are_one_line(exported, tmp_path, folder, answers, output, message):
+    (tmp_path / "study").symlink_to(exported)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged").mkdir()
+    text = (exported / "key.csv").read_text()
+    (tmp_path / "damaged" / "key.csv").write_text(text[: text.index("\n") + 8] + "\n")
+    (tmp_path / "binary.csv").write_bytes(b"\x89PNG\xff")
+    (tmp_path / "nul.csv").write_bytes(b"session,trial,fake\x00\n")
+    (tmp_path / "blank.csv").touch()
+    (tmp_path / "semicolons.csv").write_text("session;trial;fake\n1;1;1\n")
+    (tmp_path / "header.csv").write_text("session,trial,fake\n")
+    lines = [f"{t.session},{t.trial},{t.fake}" for t in read_key(exported / "key.csv")]
+    (tmp_path / "answers.csv").write_text("\n".join(["\ufeffsession,trial,fake", *lines]))
+    with pytest.raises(UnpairedError, match=message) as caught:
+        score(tmp_path / folder, tmp_path / answers, output and tmp_path / output)
+    assert "\n" not in str(caught.value)
+    assert "full: 0.0" in score(tmp_path / "study", tmp_path / "answers.csv")
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,18 @@ from unpaired.color.lab import rgb_to_lab
 from unpaired.colour_evaluation import as_batch, predict_ab, with_colours
 from unpaired.devices import choose_device
 from unpaired.errors import UnpairedError, list_some
-from unpaired.files import write_rows
+from unpaired.files import reading, write_rows
 from unpaired.foreign_weights import check_layout, read_tensors
-from unpaired.images import find_pictures, read_rgb8
+from unpaired.images import SUFFIXES, find_pictures, read_rgb8
 from unpaired.methods.colorization import Colorization, Colorizer
 from unpaired.methods.untrained_colours import Gray
+from unpaired.outputs import check_file
 from unpaired.progress import Progress
 from unpaired.weights import load_model
 
 TRUE_COLOURS = "true colours"
 PERCENT = 100
+NO_CLASSES = ("__MACOSX",)  # Folders that archives bring along; hidden ones are none either.
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Options:
     """classifier: a name of timm's. weights: a file; timm's own weights without it.
 
     colorizers: models (.safetensors). labels: a file with the folder of every class on a line, in
-    the classifier's order; alphabetical without it, as ImageNet's are.
+    the classifier's order; alphabetical without it, as ImageNet's are. overwrite: whether a table
+    that is there already may be replaced.
     """
 
     classifier: str
@@ -62,26 +65,44 @@ class Options:
     colorizers: tuple[Path, ...] = ()
     labels: Path | None = None
     device: str = "auto"
+    overwrite: bool = False
 
 
-def classify(folder: Path, output: Path | None, options: Options) -> str:
-    """Return a table of top-1 accuracies in percent: true colours, gray, and every colorizer's.
+@dataclass(frozen=True)
+class Classified:
+    """table: for a person. refused: pictures that could not be read, with the reason."""
 
-    output: CSV to write, a row per picture. Raises UnpairedError for a missing library, unknown
-    classifiers, weights that do not fit, and a tree whose classes are not the classifier's.
+    table: str
+    refused: list[str]
+
+
+def classify(folder: Path, output: Path | None, options: Options) -> Classified:
+    """Return a table of top-1 accuracies in percent: true colors, gray, and every colorizer's.
+
+    output: CSV to write, a row per picture. Pictures that cannot be read are left out and listed.
+    Raises UnpairedError, before anything is computed, for a missing library, unknown classifiers,
+    weights that do not fit, a tree whose classes are not the classifier's, and an output that
+    cannot be written; and if no picture at all can be read.
     """
+    check_file(output, overwrite=options.overwrite)
+    class_folders(folder)
+    if options.labels:
+        read_labels(options.labels)
     device = choose_device(options.device)
     products: dict[str, Colorizer] = {"gray": Gray()}
     products |= {str(path): _colorizer(path, device) for path in options.colorizers}
     classifier = load_classifier(options.classifier, options.weights, device)
     pictures = labelled_pictures(folder, classifier.classes, options.labels)
-    rows = list(predictions(classifier, pictures, products, device))
+    refused: list[str] = []
+    rows = list(predictions(classifier, pictures, products, device, refused))
+    if not rows:
+        raise UnpairedError(list_some(refused))
     if output is not None:
         write_rows(output, rows)
-    lines = [f"{options.classifier}, {len(pictures)} pictures: top-1 accuracy (%)"]
+    lines = [f"{options.classifier}, {len(rows)} pictures: top-1 accuracy (%)"]
     for name, percent in accuracies(rows).items():
         lines.append(f"  {name}: {percent:.1f}")
-    return "\n".join(lines)
+    return Classified("\n".join(lines), refused)
 
 
 def _colorizer(path: Path, device: torch.device) -> Colorization:
@@ -143,27 +164,68 @@ def labelled_pictures(folder: Path, classes: int, labels: Path | None = None) ->
     """Return all pictures of a tree of class folders, sorted by path.
 
     A class's number is the position of its folder among all, sorted by name, or in the file
-    ``labels``, which may name classes that have no pictures.
+    ``labels``, which may name classes that have no pictures. Folders without pictures are told.
     Raises UnpairedError if folders and classes do not fit.
     """
-    found = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
-    names = labels.read_text(encoding="utf-8").split() if labels else found
+    found = class_folders(folder)
+    names = read_labels(labels) if labels else found
     if len(names) != classes:
         raise UnpairedError(
             f"{labels or folder}: {len(names)} classes, the classifier has {classes}; name the "
             "folders of all its classes, in its order, in a file by --labels"
         )
     unknown = [name for name in found if name not in names]
-    if unknown or not found:
-        raise UnpairedError(
-            f"{folder}: {list_some(unknown) if found else 'no folders'}: not named in {labels}"
-        )
+    if unknown:
+        raise UnpairedError(f"{folder}: {list_some(unknown)}: not named in {labels}")
+    empty = [name for name in found if not _holds_pictures(Path(folder) / name)]
+    if len(empty) == len(found):
+        raise UnpairedError(f"{folder}: no pictures in its folders")
+    if empty:
+        print(f"no pictures in {list_some(empty)}; classes they remain", flush=True)
     numbers = {name: number for number, name in enumerate(names)}
     return [
         Labelled(path, numbers[name])
         for name in found
+        if name not in empty
         for path in find_pictures([Path(folder) / name])
     ]
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in ``folder``, sorted; hidden ones are no classes.
+
+    Raises UnpairedError if it is missing, a file, or has none.
+    """
+    folder = Path(folder)
+    with reading(folder):
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    found = [name for name in names if not name.startswith(".") and name not in NO_CLASSES]
+    if not found:
+        raise UnpairedError(f"{folder}: no folders; there must be one per class, with its pictures")
+    return found
+
+
+def read_labels(path: Path) -> list[str]:
+    """Return the folder of every class, a line each; raises UnpairedError for anything else."""
+    try:
+        with reading(path):
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UnpairedError(f"{path}: not a text; write one folder name on every line") from None
+    names = [line.strip() for line in lines if line.strip()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        told = f"{list_some(twice)}: twice" if twice else "no names"
+        raise UnpairedError(f"{path}: {told}; write every class's folder once, a line each")
+    return names
+
+
+def _holds_pictures(folder: Path) -> bool:
+    with reading(folder):
+        return any(
+            path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            for path in folder.rglob("*")
+        )
 
 
 def predictions(
@@ -171,11 +233,20 @@ def predictions(
     pictures: Sequence[Labelled],
     products: Mapping[str, Colorizer],
     device: torch.device,
+    refused: list[str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield per picture its path, label, and the class predicted from each colouring."""
+    """Yield per picture its path, label, and the class predicted from each coloring.
+
+    refused: takes the reasons of pictures that cannot be read.
+    """
     with Progress("classify", len(pictures)) as progress:
         for picture in pictures:
-            true = read_rgb8(picture.path, alpha="refuse")
+            try:
+                true = read_rgb8(picture.path, alpha="refuse")
+            except UnpairedError as error:
+                refused.append(str(error))
+                progress.advance()
+                continue
             row: dict[str, Any] = {"picture": str(picture.path), "label": picture.label}
             row[TRUE_COLOURS] = _predicted(classifier, true, device)
             for name, product in products.items():

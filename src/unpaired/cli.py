@@ -253,15 +253,22 @@ def classify(
     ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="CSV to write: what was predicted of every picture."),
+        typer.Option("--output", "-o", help="CSV to write: what was predicted of every picture."),
     ] = None,
     device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a CSV that is there already.")
+    ] = False,
 ) -> None:
-    """Say how well a classifier knows pictures again whose colours were taken and given anew."""
+    """Say how well a classifier knows pictures again whose colors were taken and given anew."""
     from unpaired.classification import Options, classify
 
-    options = Options(classifier, weights, tuple(colorizer), labels, device)
-    print(classify(folder, output, options))
+    options = Options(classifier, weights, tuple(colorizer), labels, device, overwrite)
+    done = classify(folder, output, options)
+    print(done.table)
+    _tell_refused(done.refused)
+    if done.refused:
+        raise typer.Exit(1)
 
 
 @study.command("export", epilog=examples("study export"))
@@ -271,7 +278,9 @@ def study_export(
         list[str], typer.Option(help="NAME=FOLDER of colorized pictures of the same names.")
     ],
     sentinel: Annotated[Path, typer.Option(help="Folder of pictures that fool nobody.")],
-    output: Annotated[Path, typer.Option(help="Folder to write to; must not be there.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write to; must not be there.")
+    ],
     participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
     seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
 ) -> None:
@@ -287,13 +296,16 @@ def study_score(
     answers: Annotated[Path, typer.Argument(help="CSV with columns session, trial, fake (1, 2).")],
     output: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="CSV to write."),
+        typer.Option("--output", "-o", help="CSV to write."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a CSV that is there already.")
+    ] = False,
 ) -> None:
     """Say how often each method's pictures were taken for the real ones, with intervals."""
     from unpaired.study import score
 
-    print(score(folder, answers, output))
+    print(score(folder, answers, output, overwrite=overwrite))
 
 
 @app.command(epilog=examples("status"))

@@ -100,6 +100,8 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
         for line in outputs.left_out:
             print(line, flush=True)
         run.report.skipped = survey(inputs).skipped
+        for line in skipped_lines(run.report.skipped):
+            print(line, flush=True)
         try:
             return run.everything()
         except KeyboardInterrupt:
@@ -112,6 +114,14 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
 def model_name(method: str, channels: int) -> str:
     """Return the file name of a model that was trained on a person's own pictures."""
     return f"{method}_{'gray' if channels == 1 else 'rgb'}.safetensors"
+
+
+def skipped_lines(skipped: dict[Path, str]) -> list[str]:
+    """Name what was skipped, a line for every reason."""
+    names: dict[str, list[str]] = {}
+    for path, why in skipped.items():
+        names.setdefault(why, []).append(shown(path))
+    return [f"skipped: {list_some(paths, 5)}: {why}" for why, paths in names.items()]
 
 
 def _beside(outputs: Outputs, name: str) -> Path:

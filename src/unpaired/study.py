@@ -24,6 +24,7 @@ from PIL import Image
 from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path, reading, write_rows
 from unpaired.images import find_pictures, read_rgb8
+from unpaired.outputs import check_file, refuse_unwritable
 from unpaired.randomness import numpy_generator, seed_for
 
 PRACTICE_TRIALS = 10
@@ -108,6 +109,7 @@ def export(
     """
     if output.exists():
         raise UnpairedError(f"{output}: there already; choose another --output folder")
+    refuse_unwritable([output.parent])
     if participants < 1:
         raise UnpairedError(f"--participants must be 1 or more, not {participants}")
     files = {"truth": _pictures(truth), SENTINEL: _pictures(sentinel)}
@@ -138,9 +140,15 @@ def export(
 
 def _pictures(folder: Path) -> dict[str, Path]:
     if not Path(folder).is_dir():
-        raise UnpairedError(f"{folder}: no such folder")
-    found = find_pictures([folder])
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
+        what = "a file, not a folder" if Path(folder).exists() else "no such folder"
+        raise UnpairedError(f"{folder}: {what}; name a folder of pictures")
+    named: dict[str, Path] = {}
+    for path in find_pictures([folder]):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in named:
+            raise UnpairedError(f"{named[name]} and {path}: one name; leave one of them out")
+        named[name] = path
+    return named
 
 
 def _trials(
@@ -213,12 +221,16 @@ def _told(trial: Trial) -> dict[str, object]:
 # ---- Score --------------------------------------------------------------------------------------
 
 
-def score(folder: Path, answers: Path, output: Path | None = None) -> str:
+def score(
+    folder: Path, answers: Path, output: Path | None = None, *, overwrite: bool = False
+) -> str:
     """Return a table of how often each method fooled people; see `fooled`.
 
-    answers: CSV with session, trial and fake (1 or 2: the picture that was called fake). Raises
-    UnpairedError for answers that are not those of this study.
+    answers: CSV with session, trial and fake (1 or 2: the picture that was called fake). output:
+    CSV to write. Raises UnpairedError for answers that are not those of this study, and for an
+    output that is there already, unless ``overwrite`` says so.
     """
+    check_file(output, overwrite=overwrite)
     results, left_out = fooled(read_key(Path(folder) / "key.csv"), read_answers(answers))
     if output is not None:
         write_rows(output, [asdict(result) for result in results])
@@ -297,14 +309,20 @@ def read_key(path: Path) -> list[Trial]:
     """Read an exported key; raises UnpairedError if it is missing or no key."""
     rows = _read(path, [field.name for field in fields(Trial)])
     numbers = ("session", "trial", "participant", "fake")
-    return [
-        Trial(
-            **row
-            | {name: int(row[name]) for name in numbers}
-            | {"practice": row["practice"] == "True"}
-        )
-        for row in rows
-    ]
+    names = [field.name for field in fields(Trial)]
+    try:
+        return [
+            Trial(
+                **{name: row[name] for name in names}
+                | {name: int(row[name]) for name in numbers}
+                | {"practice": row["practice"] == "True"}
+            )
+            for row in rows
+        ]
+    except (ValueError, TypeError):
+        raise UnpairedError(
+            f"{path}: damaged; take the one that `unpaired study export` wrote"
+        ) from None
 
 
 def read_answers(path: Path) -> dict[tuple[int, int], int]:
@@ -332,8 +350,14 @@ def read_answers(path: Path) -> dict[tuple[int, int], int]:
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    with reading(path), open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not set(columns) <= set(reader.fieldnames or ()):
-            raise UnpairedError(f"{path}: columns {', '.join(columns)} are needed")
-        return list(reader)
+    try:
+        # Spreadsheet programs put a mark in front, which "utf-8-sig" takes off.
+        with reading(path), open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not set(columns) <= set(reader.fieldnames or ()):
+                raise UnpairedError(
+                    f"{path}: columns {', '.join(columns)} are needed, with commas between"
+                )
+            return list(reader)
+    except (UnicodeDecodeError, csv.Error):
+        raise UnpairedError(f"{path}: not a CSV; save it as text with commas between") from None

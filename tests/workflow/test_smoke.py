@@ -38,7 +38,7 @@ def test_the_table_is_filled(finished):
 
 
 def test_every_model_says_what_made_it(finished):
-    models = list((finished.folder / "results/models").iterdir())
+    models = [path.parent for path in (finished.folder / "results/models").glob("*/model.json")]
     assert len(models) == 2
     for folder in models:
         about = json.loads((folder / "model.json").read_text())
@@ -48,6 +48,14 @@ def test_every_model_says_what_made_it(finished):
         name, _ = load_model(folder / "model.safetensors")
         assert folder.name.startswith(f"{name}-")
         assert (folder / "history.csv").read_text().startswith("phase,step,images_seen,loss")
+
+
+def test_every_model_has_a_readable_link(finished, monkeypatch):
+    links = finished.folder / "results/models/by_name"
+    names = {path.name: path.resolve().name.partition("-")[0] for path in links.iterdir()}
+    assert names == {f"table1.part-{row}-gauss25": row for row in ("n2n", "neighbor2neighbor")}
+    monkeypatch.chdir(finished.folder)
+    assert load_model("table1.part:n2n:gauss25")[0] == "n2n"
 
 
 def test_every_score_says_what_made_it(finished):

@@ -217,7 +217,8 @@ def mean_ab(distribution: Tensor, of_bins: Tensor | None = None) -> Tensor:
     """
     with torch.autocast(distribution.device.type, enabled=False):
         of_bins = centres(distribution.device) if of_bins is None else of_bins
-        return torch.einsum("qc,bqhw->bchw", of_bins.to(distribution.dtype), distribution)
+        weights = of_bins.T.to(distribution.dtype)
+        return torch.einsum("cq,bqhw->bchw", weights, distribution)
 
 
 def bins_to_ab(bins: Tensor, of_bins: Tensor | None = None) -> Tensor:
