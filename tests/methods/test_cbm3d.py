@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.methods.pictures import photograph, psnr_db, with_noise
 from unpaired.errors import UnpairedError
-from unpaired.methods import cbm3d, create
+from unpaired.methods import create
 from unpaired.methods.base import Observation
-from unpaired.methods.cbm3d import BIORTHOGONAL_1_5, HAAR, OPPONENT, wavelet_matrix
+from unpaired.methods.cbm3d import OPPONENT
 from unpaired.metrics.noise_level import estimate_noise_std
 
 NOISE_STD = 25 / 255
@@ -119,34 +118,6 @@ def test_a_noise_std_on_another_scale_is_refused(noise_std):
         create("cbm3d", noise_std=noise_std)
 
 
-@pytest.mark.parametrize(("name", "other"), [("BIORTHOGONAL_1_5", HAAR), ("HAAR", (1, 2, 2, 1))])
-def test_the_wavelets_reach_the_filter(observed, monkeypatch, name, other):
-    small = observed[..., :32, :32]
-    expected = restore(small, noise_std=NOISE_STD)
-    monkeypatch.setattr(cbm3d, name, other)
-    assert (restore(small, noise_std=NOISE_STD) - expected).abs().mean() > 1e-3
-
-
 def test_opponent_space_is_orthonormal_with_luminance_first():
     torch.testing.assert_close(OPPONENT @ OPPONENT.T, torch.eye(3))
     torch.testing.assert_close(OPPONENT[0], torch.full((3,), 3**-0.5))
-
-
-@pytest.mark.parametrize("size", [2, 8, 16, 32])
-def test_haar_is_orthonormal(size):
-    matrix = wavelet_matrix(size, HAAR)
-    torch.testing.assert_close(matrix @ matrix.T, torch.eye(size))
-
-
-def test_biorthogonal_differences_see_no_constant():
-    matrix = wavelet_matrix(8, BIORTHOGONAL_1_5)
-    torch.testing.assert_close(matrix.norm(dim=1), torch.ones(8))
-    torch.testing.assert_close(matrix[:7].sum(dim=1), torch.zeros(7), atol=1e-6, rtol=0)
-    torch.testing.assert_close(matrix[7], torch.full((8,), 8**-0.5))
-
-
-def test_the_filters_are_the_published_ones():
-    # PyWavelets' printed low-pass analysis filter of bior1.5, to five digits.
-    printed = [0.01657, -0.01657, -0.12153, 0.12153, 0.70711]
-    taps = np.array(BIORTHOGONAL_1_5) * 2**0.5 / 256
-    np.testing.assert_allclose(taps, printed + printed[::-1], atol=1e-5)

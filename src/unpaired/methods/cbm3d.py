@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unpaired.errors import UnpairedError
 from unpaired.methods.base import Observation, PerImageRestorer
+from unpaired.methods.bm3d import bm3d
 from unpaired.metrics.noise_level import estimate_noise_std
 
 # Opponent colour space of CBM3D (Dabov et al., ICIP 2007): luminance first, then two colour
@@ -17,11 +18,6 @@ from unpaired.metrics.noise_level import estimate_noise_std
 OPPONENT = torch.nn.functional.normalize(
     torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]), dim=1
 )
-
-# Low-pass filters of the wavelets of BM3D's first stage (bior1.5 in the plane of a patch) and of
-# both stages along the group. Source: Cohen, Daubechies and Feauveau, 1992.
-BIORTHOGONAL_1_5 = (3, -3, -22, 22, 128, 128, 22, -22, -3, 3)
-HAAR = (1, 1)
 
 # Below this, noise in the range [0, 1] is the rounding of float32.
 NOISE_FREE_STD = torch.finfo(torch.float32).eps
@@ -37,59 +33,13 @@ def bm3d_at_unit_noise(image: Tensor) -> Tensor:
     image: 1 x C x H x W, float32, H and W at least 8. Returns the same shape.
     """
     if image.shape[1] != 3:
-        return torch.cat([_bm3d(channel) for channel in image.split(1, dim=1)], dim=1)
+        return torch.cat([bm3d(channel) for channel in image.split(1, dim=1)], dim=1)
     opponent = OPPONENT.to(image.device)
-    return _mix(opponent.T, _bm3d(_mix(opponent, image)))
+    return _mix(opponent.T, bm3d(_mix(opponent, image)))
 
 
 def _mix(matrix: Tensor, image: Tensor) -> Tensor:
     return torch.einsum("oc,bchw->bohw", matrix, image)
-
-
-def _bm3d(image: Tensor) -> Tensor:
-    """Match patches on the first channel and filter all of them; all have unit noise."""
-    # Imported here because it takes seconds, which a command that restores nothing should not pay.
-    from deepinv.models import BM3D
-
-    model = BM3D(
-        use_legacy=False,
-        device=image.device,
-        # Anything but cosines would call a wavelet library under a copyleft licence.
-        spatial_ht_transform="dct",
-        spatial_wiener_transform="dct",
-        group_ht_transform="dct",
-        group_wiener_transform="dct",
-        # The paper's 19 gains 0.06 dB and takes twice as long.
-        search_radius=12,
-        # Small chunks stay in the processor's cache: twice as fast as the default of 2048.
-        chunk_size=64,
-    )
-    # The paper's transforms, cosines in the plane of the second stage apart, gain 0.2 to 0.3 dB.
-    for name, smoothing in (
-        ("spatial_ht", BIORTHOGONAL_1_5),
-        ("group_ht", HAAR),
-        ("group_wiener", HAAR),
-    ):
-        matrix = wavelet_matrix(len(model.get_buffer(name)), smoothing)
-        model.get_buffer(name).data = matrix.to(image.device)
-        model.get_buffer(f"{name}_inv").data = torch.linalg.inv(matrix).to(image.device)
-    return model(image, 1.0)
-
-
-def wavelet_matrix(size: int, smoothing: tuple[int, ...]) -> Tensor:
-    """Return the size x size matrix of a full periodic wavelet decomposition, size a power of 2.
-
-    smoothing: taps of the low-pass analysis filter, of even length and in any unit; the high-pass
-        one is Haar's difference. Rows have unit length, so white noise keeps its standard deviation
-        in every coefficient; their order is of no account to a filter that treats all alike.
-    """
-    offsets = range(1 - len(smoothing) // 2, len(smoothing) // 2 + 1)
-    rows, details = torch.eye(size), []
-    while len(rows) > 1:
-        details.append((rows - rows.roll(-1, 0))[::2])
-        pairs = zip(offsets, smoothing, strict=True)
-        rows = sum(tap * rows.roll(-offset, 0) for offset, tap in pairs)[::2]
-    return torch.nn.functional.normalize(torch.cat([*details, rows]), dim=1)
 
 
 class CBM3D(PerImageRestorer):
