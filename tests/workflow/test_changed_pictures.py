@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -53,7 +54,7 @@ def planned(project):
     done = project.run(*ARGUMENTS, "-n", "--", TABLE)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
-    return [line.split(": ", 1)[1] for line in text.splitlines() if line.startswith("Job ")]
+    return re.findall(r"^Job \d+: (.*)$", text, re.MULTILINE)
 
 
 def test_touched_moved_and_hidden_files_rerun_nothing(clone):
