@@ -298,6 +298,16 @@ def test_the_command(tmp_path, gray, model):
     assert [70, -60] in CENTRES.tolist()
 
 
+def test_a_precision_that_is_not_here_is_one_line_and_not_one_per_picture(
+    tmp_path, gray, model, monkeypatch
+):
+    monkeypatch.setattr("unpaired.devices.has_bf16", lambda device: False)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray[:20, :20]))
+    with pytest.raises(UnpairedError, match="has no bf16"):
+        colorize([tmp_path / "a.png"], tmp_path / "out", Options(model, precision="bf16"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_arguments_are_checked_before_pytorch_is_loaded(tmp_path):
     program = (
         "import sys; from pathlib import Path; from unpaired.colorize import *\n"

@@ -227,7 +227,7 @@ def test_unknown_device_and_precision(tmp_path):
     good = tmp_path / "good.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(good)
     where = ("--output", tmp_path / "out", "--minutes", 0.001)
-    refused("unknown device 'gpu'", good, *where, "--device", "gpu")
+    refused("unknown device 'tpu'", good, *where, "--device", "tpu")
     refused("unknown precision 'fp16'", good, *where, "--precision", "fp16")
 
 

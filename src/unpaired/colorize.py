@@ -73,7 +73,9 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
             flush=True,
         )
     _say_what_it_knows(options.model, about)
-    method = load_model(options.model, choose_device(options.device))[1]
+    device = choose_device(options.device)
+    choose_precision(options.precision, device)
+    method = load_model(options.model, device)[1]
     outputs.mark("colorize")
     written = []
     with Progress("colorize", len(readable), "pictures") as progress:
