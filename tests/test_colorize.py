@@ -240,8 +240,8 @@ def test_every_input_is_written_refused_by_name_or_skipped_with_the_reason(tmp_p
         assert len(refused) == 2
         assert f"refused: {source / 'counts.tif'}: values from" in refused[0]
         assert f"refused: {source / 'cut.png'}: damaged PNG" in refused[1]
-        assert f"left out: {source / '.hidden'}: a hidden folder" in lines
-    assert f"left out: {source / 'out'}: 2 results of an earlier run" in lines
+        assert f"skipped {source / '.hidden'}: a hidden folder" in lines
+    assert f"skipped {source / 'out'}: 2 results of an earlier run" in lines
     names = {path.name for path in (source / "out").iterdir()}
     assert names == {"a.png", "b.png", ".unpaired-output"}
 
@@ -296,6 +296,16 @@ def test_the_command(tmp_path, gray, model):
         assert result.output.splitlines()[-1] == last
         assert (tmp_path / written).is_file()
     assert [70, -60] in CENTRES.tolist()
+
+
+def test_a_precision_that_is_not_here_is_one_line_and_not_one_per_picture(
+    tmp_path, gray, model, monkeypatch
+):
+    monkeypatch.setattr("unpaired.devices.has_bf16", lambda device: False)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(gray[:20, :20]))
+    with pytest.raises(UnpairedError, match="has no bf16"):
+        colorize([tmp_path / "a.png"], tmp_path / "out", Options(model, precision="bf16"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_arguments_are_checked_before_pytorch_is_loaded(tmp_path):

@@ -123,7 +123,7 @@ def test_training_on_the_pictures_alone_removes_noise(tmp_path, photographs, mon
     assert gain_db(before, after, clean) > 4
     assert (tmp_path / "out/neighbor2neighbor_rgb.safetensors").is_file()
     assert result.output.rstrip().endswith(
-        "3 written to " + str(tmp_path / "out") + ", 0 refused, 0 skipped"
+        f"3 pictures written to {tmp_path / 'out'}, 0 refused, 0 skipped"
     )
 
 
@@ -281,7 +281,7 @@ def test_a_picture_whose_mean_moves_is_refused_and_the_others_written(
     assert result.exit_code == 1
     assert "the mean value moved from" in result.output
     assert "bad.tif" in result.output
-    assert "1 written to" in result.output
+    assert "1 picture written to" in result.output
     assert "1 refused" in result.output
     assert not (tmp_path / "out/bad.tif").exists()
 
@@ -408,7 +408,7 @@ def test_every_input_ends_written_refused_or_skipped(tmp_path, rgb_model):
     result = run(source, "-o", tmp_path / "out", "--model", rgb_model)
     assert result.exit_code == 1
     lines = result.output.splitlines()
-    assert lines[-1] == f"1 written to {tmp_path / 'out'}, 2 refused, 2 skipped"
+    assert lines[-1] == f"1 picture written to {tmp_path / 'out'}, 2 refused, 2 skipped"
     for name in ("text.png", "nan.tif"):
         assert any(line.startswith("refused: ") and name in line for line in lines)
     for name in ("a.heic", "b.dng"):
@@ -519,7 +519,7 @@ def test_a_stopped_training_goes_on(tmp_path, photographs):
     finished = command(*words, "--resume")
     told, _ = finished.communicate(timeout=120)
     assert finished.returncode == 0, told
-    assert "1 written to" in told
+    assert "1 picture written to" in told
     assert not (out / UNFINISHED).exists()
 
 
@@ -538,7 +538,7 @@ def test_a_killed_restoration_goes_on_with_the_pictures_that_are_missing(tmp_pat
     finished = command(*words, "--resume")
     told, _ = finished.communicate(timeout=200)
     assert finished.returncode == 0, told
-    assert "4 written to" in told
+    assert "4 pictures written to" in told
     assert (out / "0.tif").stat().st_mtime_ns == first
     assert not (out / UNFINISHED).exists()
 

@@ -18,7 +18,7 @@ from unpaired.devices import check_names, choose_device, choose_precision
 from unpaired.errors import UnpairedError, list_some
 from unpaired.images import Picture, in_rgb, read_picture, write_picture
 from unpaired.methods import COLORIZERS
-from unpaired.outputs import Outcome, plan_outputs
+from unpaired.outputs import Outcome, plan_outputs, told
 from unpaired.progress import Progress
 from unpaired.weights import load_model, read_about, resolve_model
 
@@ -60,8 +60,8 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     """
     about = _check(options)
     outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
-    for left_out in outputs.left_out:
-        print(f"left out: {left_out}", flush=True)
+    for line in told(outputs.left_out):
+        print(line, flush=True)
     readable, refused = _readable(outputs.targets)
     if not readable:
         raise UnpairedError(list_some(refused))
@@ -73,7 +73,9 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
             flush=True,
         )
     _say_what_it_knows(options.model, about)
-    method = load_model(options.model, choose_device(options.device))[1]
+    device = choose_device(options.device)
+    choose_precision(options.precision, device)
+    method = load_model(options.model, device)[1]
     outputs.mark("colorize")
     written = []
     with Progress("colorize", len(readable), "pictures") as progress:

@@ -23,9 +23,10 @@ import numpy as np
 from unpaired.deadlines import Deadline, clock_text
 from unpaired.errors import Stopped, UnpairedError, list_some, shown
 from unpaired.files import atomic_path
-from unpaired.images import Picture, read_picture, survey, write_picture, written_path
+from unpaired.images import Picture, read_picture, write_picture, written_path
 from unpaired.methods import PER_IMAGE
-from unpaired.outputs import Outputs, plan_outputs
+from unpaired.model_names import resolve_model
+from unpaired.outputs import LeftOut, Outcome, Outputs, plan_outputs, told
 
 if TYPE_CHECKING:
     from unpaired.conditioning import Conditioned
@@ -66,17 +67,16 @@ class Options:
 
 @dataclass
 class Report:
-    """What became of every input. refused, skipped: by file, and why. lines: about the result."""
+    """What became of every input. refused: by file, and why. lines: about the result."""
 
     written: list[Path] = field(default_factory=list)
     refused: dict[Path, str] = field(default_factory=dict)
-    skipped: dict[Path, str] = field(default_factory=dict)
+    skipped: tuple[LeftOut, ...] = ()
     lines: list[str] = field(default_factory=list)
 
     def count(self, place: Path) -> str:
         """Return the last line, which counts every input."""
-        counts = f"{len(self.written)} written to {place}"
-        return f"{counts}, {len(self.refused)} refused, {len(self.skipped)} skipped"
+        return Outcome(self.written, list(self.refused.values()), self.skipped).summary(place)
 
 
 def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str = "") -> Report:
@@ -97,31 +97,22 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
     _check_other_files(outputs, options)
     with Deadline(options.minutes, "denoise") as clock:
         run = _Run(outputs, options, clock, command)
-        for line in outputs.left_out:
+        for line in told(outputs.left_out):
             print(line, flush=True)
-        run.report.skipped = survey(inputs).skipped
-        for line in skipped_lines(run.report.skipped):
-            print(line, flush=True)
+        run.report.skipped = outputs.left_out
         try:
             return run.everything()
         except KeyboardInterrupt:
             raise Stopped(run.how_to_go_on()) from None
         except UnpairedError:
-            run.forget()
+            if not options.resume:
+                run.forget()
             raise
 
 
 def model_name(method: str, channels: int) -> str:
     """Return the file name of a model that was trained on a person's own pictures."""
     return f"{method}_{'gray' if channels == 1 else 'rgb'}.safetensors"
-
-
-def skipped_lines(skipped: dict[Path, str]) -> list[str]:
-    """Name what was skipped, a line for every reason."""
-    names: dict[str, list[str]] = {}
-    for path, why in skipped.items():
-        names.setdefault(why, []).append(shown(path))
-    return [f"skipped: {list_some(paths, 5)}: {why}" for why, paths in names.items()]
 
 
 def _beside(outputs: Outputs, name: str) -> Path:
@@ -134,8 +125,8 @@ def _beside(outputs: Outputs, name: str) -> Path:
 
 def _check_other_files(outputs: Outputs, options: Options) -> None:
     """Refuse to overwrite the page and models, and to forget what was stopped."""
-    if options.model is not None and not options.model.is_file():
-        raise UnpairedError(f"{options.model}: no such model file; check its name")
+    if options.model is not None and not resolve_model(options.model).is_file():
+        raise UnpairedError(f"{options.model}: no such model; check its name")
     unfinished = _beside(outputs, UNFINISHED)
     if options.resume:
         if not (unfinished / STATE_NAME).is_file():

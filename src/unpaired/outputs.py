@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from unpaired.errors import UnpairedError, list_some
+from unpaired.errors import UnpairedError, list_some, shown
 from unpaired.files import atomic_path
-from unpaired.images import SUFFIXES, find_pictures
+from unpaired.images import SUFFIXES, survey
 
 MARKER = ".unpaired-output"
 
@@ -28,8 +28,13 @@ class LeftOut(NamedTuple):
     reason: str
     count: int
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+
+def told(left_out: Iterable[LeftOut]) -> list[str]:
+    """Name what was left out in a line for every reason, long lists shortened."""
+    paths: dict[str, list[str]] = {}
+    for path, reason, _ in left_out:
+        paths.setdefault(reason, []).append(shown(path))
+    return [f"skipped {list_some(names, 5)}: {reason}" for reason, names in paths.items()]
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ class Outcome:
         skipped = sum(left_out.count for left_out in self.skipped)
         count = len(self.written)
         pictures = f"{count} picture{'' if count == 1 else 's'}"
-        return f"{pictures} written to {output}, {len(self.refused)} refused, {skipped} skipped"
+        return (
+            f"{pictures} written to {shown(output)}, {len(self.refused)} refused, {skipped} skipped"
+        )
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> Outputs:
@@ -170,7 +177,8 @@ def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], li
     left_out: list[LeftOut] = []
     seen: set[Path] = set()
     for given in map(Path, inputs):
-        found = find_pictures([given])  # The place to ask for what other formats were skipped.
+        found, skipped = survey([given])
+        left_out += [LeftOut(path, reason, 1) for path, reason in skipped.items()]
         results = _results_below(given, output, found) if given.is_dir() else {}
         for folder, files in results.items():
             reason = f"{_count(len(files))} of an earlier run"
