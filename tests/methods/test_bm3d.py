@@ -35,9 +35,9 @@ def scene() -> Tensor:
     return photograph(100, 100, 64)[:, :2, :40, :52] * 10 + noise(1, 2, 40, 52)
 
 
-@pytest.mark.parametrize("noise_std", [10 / 255, 25 / 255, 50 / 255])
+@pytest.mark.parametrize("noise_std", [10 / 255, 40 / 255])
 def test_no_worse_than_an_independent_implementation(noise_std):
-    clean = photograph(30, 150, 96).mean(dim=1, keepdim=True)
+    clean = photograph(30, 150, 64).mean(dim=1, keepdim=True)
     image = with_noise(clean, noise_std)
     theirs = BM3D(
         use_legacy=False,
@@ -45,6 +45,7 @@ def test_no_worse_than_an_independent_implementation(noise_std):
         spatial_wiener_transform="dct",
         group_ht_transform="dct",
         group_wiener_transform="dct",
+        chunk_size=64,
     )(image, noise_std)
     assert psnr_db(denoise(image, noise_std), clean) > psnr_db(theirs, clean) - 0.05
 

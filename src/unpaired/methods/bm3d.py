@@ -138,19 +138,22 @@ class _Tile:
         """Add the filtered patches of the groups of a block to the sums."""
         group_size = self.stage.group_size
         indices = self.matcher.nearest(rows, columns, group_size).reshape(-1)
-        result, *others = (buffer[: len(indices)] for buffer in self.buffers)
+        result, out, gains = (buffer[: len(indices)] for buffer in self.buffers)
         if self.basic is None:
-            filtered, weights = self._threshold(indices, result, *others)
+            filtered, weights = self._threshold(indices, result, out)
         else:
-            filtered, weights = self._wiener(indices, result, *others)
+            filtered, weights = self._wiener(indices, result, out, gains)
         inverse = self.stage.along_group.T
         torch.mm(inverse, filtered.view(group_size, -1), out=result.view(group_size, -1))
         result.view(filtered.shape).mul_(weights[..., None])
         _add_rows(self.sums, indices, result)
         _add_rows(self.weights, indices, weights.repeat(group_size, 1))
 
-    def _threshold(self, indices: Tensor, spare: Tensor, out: Tensor, _: Tensor) -> tuple:
-        """Return coefficients, k x G x C x 64, of G groups and the weights of these, G x C."""
+    def _threshold(self, indices: Tensor, spare: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return filtered coefficients, k x G x C x 64, and the weights of the groups, G x C.
+
+        A group's mean is kept: where the image's zero lies has no meaning.
+        """
         coefficients = self._group(self.noisy, indices, spare, out)
         means = coefficients[0, ..., 0].clone()
         torch.hardshrink(coefficients, THRESHOLD, out=coefficients)
@@ -158,8 +161,10 @@ class _Tile:
         kept = torch.sign(coefficients, out=spare.view(coefficients.shape)).abs_()
         return coefficients, 1 / kept.sum(dim=0).sum(dim=-1).clamp_min(1)
 
-    def _wiener(self, indices: Tensor, spare: Tensor, out: Tensor, gains: Tensor) -> tuple:
-        """The same by the gains of a Wiener filter, which the basic estimate has the powers for."""
+    def _wiener(
+        self, indices: Tensor, spare: Tensor, out: Tensor, gains: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same by a Wiener filter, whose powers are those of the basic estimate."""
         power = self._group(self.basic, indices, spare, gains).square_()
         gains = power.div_(torch.add(power, 1, out=spare.view(power.shape)))
         gains[0, ..., 0] = 1
@@ -167,7 +172,7 @@ class _Tile:
         return coefficients, 1 / gains.square_().sum(dim=0).sum(dim=-1)
 
     def _group(self, coefficients: Tensor, indices: Tensor, spare: Tensor, out: Tensor) -> Tensor:
-        """Gather patches and transform them along their groups, into k x G x C x 64."""
+        """Gather groups of k patches and transform along k, into ``out`` as k x G x C x 64."""
         along = self.stage.along_group
         torch.index_select(coefficients, 0, indices, out=spare)
         torch.mm(along, spare.view(len(along), -1), out=out.view(len(along), -1))
