@@ -6,6 +6,7 @@ Heavy libraries are imported only after everything that can be checked without t
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unpaired.deadlines import Deadline, clock_text
+from unpaired.devices import check_names
 from unpaired.errors import Stopped, UnpairedError, list_some, shown
 from unpaired.files import atomic_path
 from unpaired.images import Picture, read_picture, write_picture, written_path
-from unpaired.methods import PER_IMAGE
+from unpaired.methods import PER_IMAGE, module_of
 from unpaired.model_names import resolve_model
 from unpaired.outputs import LeftOut, Outcome, Outputs, plan_outputs, told
 
@@ -91,8 +93,11 @@ def denoise(inputs: Sequence[Path], output: Path, options: Options, command: str
     Raises UnpairedError, before anything is computed, for arguments that cannot be right and where
     something would be overwritten; Stopped after Ctrl-C, when it can go on with ``resume``.
     """
-    if options.minutes <= 0:
+    if not 0 < options.minutes < math.inf:
         raise UnpairedError(f"--minutes must be positive, not {options.minutes}")
+    check_names(options.device, options.precision)
+    if options.method != AUTO:
+        module_of(options.method)  # which knows all names
     outputs = plan_outputs(inputs, Path(output), overwrite=options.overwrite or options.resume)
     _check_other_files(outputs, options)
     with Deadline(options.minutes, "denoise") as clock:
@@ -185,6 +190,8 @@ class _Run:
         return self.report
 
     def how_to_go_on(self) -> str:
+        if not (self.unfinished / STATE_NAME).is_file():
+            return "stopped; nothing was written"
         done = len(self.report.written)
         return (
             f"stopped; {done} of {len(self.outputs.targets)} pictures are written: the same "
