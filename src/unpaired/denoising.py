@@ -53,6 +53,7 @@ PROBE_PX, WARM_UP_PX = 192, 32
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
 PACE_MARGIN = 1.15
+LATE_MAX = 1.5
 
 
 @dataclass(frozen=True)
@@ -333,7 +334,10 @@ class _Learning:
             return self._best()
         if self.settings.method in PER_IMAGE:
             return self.estimated(self._fitted(self.settings.method), "as asked for")
-        training = self._trained(self.settings.method, self._seconds_to_train(), whole=True)
+        needed = self._seconds_by_training()
+        self._refuse_if_late(self.settings.method, needed)
+        seconds = self._seconds_to_train(needed)
+        training = self._trained(self.settings.method, seconds, whole=True)
         reason = f"as asked for, trained for {clock_text(training.seconds)} min"
         found = self.estimated(self._denoiser(self.settings.method, training.method), reason)
         return _said_if_short(found, training)
@@ -410,19 +414,22 @@ class _Learning:
     def _handling_seconds(self) -> float:
         return HANDLING_SECONDS_PER_MEGAPIXEL * self.pixels * self.channels / 3e6
 
-    def _seconds_to_train(self) -> float:
-        """Return what is left for a training when all pages must be restored afterwards."""
+    def _seconds_by_training(self) -> float:
+        """Measure how long all pages take by a network, the shortest training included."""
         settings = {"channels": self.channels, "width": 24, "global_residual": True}
         untrained = self._denoiser(BY_TRAINING, create(BY_TRAINING, **settings).eval())
-        needed = self._seconds_to_restore(replace(untrained, stride=1))
-        self._refuse_if_late("a trained network", needed + TRAINING_SECONDS_MIN / 4)
-        return self.work.left - needed - self._seconds_to_judge()
+        return self._seconds_to_restore(replace(untrained, stride=1)) + TRAINING_SECONDS_MIN / 4
+
+    def _seconds_to_train(self, needed: float) -> float:
+        """Return what is left for a training when ``needed`` seconds are kept for what follows."""
+        return max(self.work.left - needed - self._seconds_to_judge(), TRAINING_SECONDS_MIN / 4)
 
     def _seconds_to_judge(self) -> float:
         return min(10.0, JUDGED_SHARE * max(self.work.left, 0))
 
     def _refuse_if_late(self, what: str, needed: float) -> None:
-        if needed > self.work.left:
+        """Refuse work that would take far longer than asked for; a little longer is only told."""
+        if needed > LATE_MAX * self.work.left:
             minutes = math.ceil((needed + 30) / 60 * 1.1)
             raise UnpairedError(
                 f"{len(self.pages.names)} pictures ({self.pixels / 1e6:.0f} megapixels) take about "
@@ -466,22 +473,18 @@ class _Learning:
         plain = self._denoiser(WITHOUT_TRAINING, create(WITHOUT_TRAINING))
         self.work.tell(f"trying {WITHOUT_TRAINING}")
         plain_seconds = self._seconds_to_restore(plain)
+        trained_seconds = self._seconds_by_training()
         judged = self._judged(plain_seconds / self.pixels)
-        fits = plain_seconds < self.work.left and judged
-        if not fits:
-            training = self._trained(BY_TRAINING, self._seconds_to_train(), whole=False)
-            why = (
-                "no part of the pictures could be held out to judge by"
-                if not judged
-                else f"{WITHOUT_TRAINING} would take {plain_seconds / 60:.1f} min for all pictures"
-            )
-            found = self._denoiser(BY_TRAINING, training.method)
-            return _said_if_short(self.estimated(found, why), training)
+        if not judged or plain_seconds > max(self.work.left, trained_seconds):
+            return self._only_trained(trained_seconds, plain_seconds, judged)
+        self._refuse_if_late(WITHOUT_TRAINING, plain_seconds)
         plain_error = self._error(plain, judged)
         before = decibels(noise_power(judged))
-        seconds = self._seconds_to_train() - plain_seconds
+        seconds = self.work.left - plain_seconds - self._seconds_to_judge()
         if seconds < TRAINING_SECONDS_MIN:
-            reason = f"a training would need {TRAINING_SECONDS_MIN - seconds:.0f} s more"
+            reason = (
+                f"for a training as well {TRAINING_SECONDS_MIN - seconds:.0f} s more were needed"
+            )
             estimate = Estimate(self.noise, before, decibels(plain_error), reason)
             return replace(plain, estimate=estimate)
         training = self._trained(BY_TRAINING, seconds, whole=False)
@@ -498,6 +501,21 @@ class _Learning:
             f"{decibels(other_error):.1f} dB"
         )
         return replace(best, estimate=Estimate(self.noise, before, decibels(error), reason))
+
+    def _only_trained(
+        self, trained_seconds: float, plain_seconds: float, judged: Sequence[Judged]
+    ) -> Denoiser:
+        """Train without a comparison: BM3D would take too long, or there is nothing to judge by."""
+        self._refuse_if_late("a trained network", trained_seconds)
+        seconds = self._seconds_to_train(trained_seconds)
+        training = self._trained(BY_TRAINING, seconds, whole=False)
+        why = (
+            f"{WITHOUT_TRAINING} would take {plain_seconds / 60:.1f} min for all pictures"
+            if judged
+            else "no part of the pictures could be held out to judge by"
+        )
+        found = self._denoiser(BY_TRAINING, training.method)
+        return _said_if_short(self.estimated(found, why), training)
 
 
 def _said_if_short(denoiser: Denoiser, training: Training) -> Denoiser:
