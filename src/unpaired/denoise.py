@@ -163,6 +163,7 @@ class _Run:
         self.unfinished = _beside(outputs, UNFINISHED)
         self.places: list[Place] = []
         self.changes: list[float] = []
+        self.models: list[Path] = []
         self.notes: dict[str, list[str]] = {}  # what is to be said, by text, and of which pictures
 
     def everything(self) -> Report:
@@ -262,8 +263,7 @@ class _Run:
         if denoiser.method not in PER_IMAGE:
             path = _beside(self.outputs, model_name(denoiser.method, channels))
             denoiser.save(path)
-            told = shown(path)
-            self.report.lines.append(f"The model is saved; --model {told} uses it again.")
+            self.models.append(path)
         if not is_fitted_per_image(denoiser.method):
             self._remember(channels, denoiser, path)
         return denoiser
@@ -401,6 +401,9 @@ class _Run:
         from unpaired.pages import write_before_after
 
         self.report.lines += _note_lines(self.notes)
+        self.report.lines += [
+            f"The model is saved: --model {shown(path)} uses it again." for path in self.models
+        ]
         page = _beside(self.outputs, PAGE_NAME)
         if self.places:
             self.clock.phase("writing the page")
