@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from PIL import Image
 from unpaired.errors import UnpairedError
 from unpaired.outputs import (
     MARKER,
+    LeftOut,
     Outcome,
     check_file,
     plan_outputs,
     refuse_unwritable,
     results_in,
+    told,
 )
 
 
@@ -54,7 +57,7 @@ def test_pictures_keep_their_place_and_nothing_is_written_by_planning(inside, tm
 
 
 def told(outputs):
-    return [str(left_out) for left_out in outputs.left_out]
+    return [f"{left_out.path}: {left_out.reason}" for left_out in outputs.left_out]
 
 
 def run(inputs, output, **options):
@@ -276,3 +279,12 @@ def test_a_single_table_is_checked_as_well(tmp_path):
     ):
         with pytest.raises(UnpairedError, match=told):
             check_file(path)
+
+
+def test_what_is_left_out_is_told_in_a_line_for_every_reason():
+    raw = [LeftOut(Path(f"{number}.nef"), "raw; develop it", 1) for number in range(7)]
+    lines = told([*raw, LeftOut(Path("old"), "2 results of an earlier run", 2)])
+    assert lines == [
+        "skipped 0.nef; 1.nef; 2.nef; 3.nef; 4.nef; and 2 more: raw; develop it",
+        "skipped old: 2 results of an earlier run",
+    ]
