@@ -56,7 +56,7 @@ def test_pictures_keep_their_place_and_nothing_is_written_by_planning(inside, tm
     assert everything(tmp_path) == before
 
 
-def told(outputs):
+def left_out_of(outputs):
     return [f"{left_out.path}: {left_out.reason}" for left_out in outputs.left_out]
 
 
@@ -75,7 +75,7 @@ def test_earlier_results_below_the_input_are_left_out_and_told(inside):
     outputs = run([inside], inside / "second")
     names = {path.relative_to(inside).as_posix() for path in outputs.targets}
     assert names == {"a.png", "sub/b.png", "first/mine.png"}
-    assert told(outputs) == [f"{inside / 'first'}: 2 results of an earlier run"]
+    assert left_out_of(outputs) == [f"{inside / 'first'}: 2 results of an earlier run"]
     third = plan_outputs([inside], inside / "third")
     assert len(third.left_out) == 2
     assert len(third.targets) == 3
@@ -92,7 +92,7 @@ def test_results_of_a_run_without_a_list_are_left_out_of_the_same_output(inside)
     put(inside / "out" / "a.png")
     outputs = plan_outputs([inside], inside / "out", overwrite=True)
     assert len(outputs.targets) == 2
-    assert told(outputs) == [f"{inside / 'out'}: 1 result of an earlier run"]
+    assert left_out_of(outputs) == [f"{inside / 'out'}: 1 result of an earlier run"]
 
 
 def test_a_folder_of_results_alone_is_said_to_be_one(tmp_path):
@@ -124,7 +124,7 @@ def test_hidden_folders_with_pictures_are_told(inside, tmp_path):
     (inside / ".git").mkdir()
     outputs = plan_outputs([inside], tmp_path / "out")
     assert len(outputs.targets) == 2
-    assert told(outputs) == [
+    assert left_out_of(outputs) == [
         f"{inside / '.cache'}: a hidden folder",
         f"{inside / 'sub/.thumbs'}: a hidden folder",
     ]
@@ -272,12 +272,12 @@ def test_a_single_table_is_checked_as_well(tmp_path):
     assert not (tmp_path / "new").exists()
     (tmp_path / "t.csv").write_text("x")
     check_file(tmp_path / "t.csv", overwrite=True)
-    for path, told in (
+    for path, reason in (
         (tmp_path / "t.csv", "there already"),
         (tmp_path / "t.csv" / "u.csv", "is a file, not a folder"),
         (tmp_path, "a folder, not a file"),
     ):
-        with pytest.raises(UnpairedError, match=told):
+        with pytest.raises(UnpairedError, match=reason):
             check_file(path)
 
 

@@ -32,6 +32,10 @@ GROUP_SIZES = (16, 32)
 # Coefficients below it are set to zero in the first stage, in units of the noise.
 THRESHOLD = 2.7
 
+# Noise variance of the second stage's Wiener filter. The paper has 1; less makes up for the power
+# that the basic estimate has lost, by up to 0.1 dB in textures.
+WIENER_VARIANCE = 0.75
+
 # Groups, in each direction, of a block and of a tile: 2 and 100 MB with three channels.
 BLOCK = 8
 TILE = 48
@@ -166,7 +170,7 @@ class _Tile:
     ) -> tuple[Tensor, Tensor]:
         """The same by a Wiener filter, whose powers are those of the basic estimate."""
         power = self._group(self.basic, indices, spare, gains).square_()
-        gains = power.div_(torch.add(power, 1, out=spare.view(power.shape)))
+        gains = power.div_(torch.add(power, WIENER_VARIANCE, out=spare.view(power.shape)))
         gains[0, ..., 0] = 1
         coefficients = self._group(self.noisy, indices, spare, out).mul_(gains)
         return coefficients, 1 / gains.square_().sum(dim=0).sum(dim=-1)
