@@ -24,13 +24,14 @@ from typer.testing import CliRunner
 from unpaired import comparison_screen, short_training
 from unpaired.cli import app
 from unpaired.compare import Options, compare
+from unpaired.conditioning import condition
 from unpaired.errors import UnpairedError
 from unpaired.held_out import held_out_rows, split
-from unpaired.images import read_picture
 from unpaired.judging import Outcome, noisy_crops, peak_memory_mib
 from unpaired.methods import METHODS, PER_IMAGE
 from unpaired.methods.base import Observation
 from unpaired.methods.neighbor2neighbor import Neighbor2Neighbor
+from unpaired.own_pages import PicturePages
 from unpaired.own_process import OutOfTime, attempt
 from unpaired.packs import Pack
 from unpaired.ranking import rank
@@ -144,6 +145,12 @@ def test_methods_are_ranked_and_failures_listed(noisy, tmp_path):
     assert not list(output.glob("*.safetensors"))
 
 
+def range_of(page):
+    """Return the range that a page uses, which estimates are in units of."""
+    (extent,) = {scale.extent for scale in condition(page).scales}
+    return extent
+
+
 def test_the_estimate_is_the_true_error_of_what_is_held_out(tmp_path, photographs):
     clean = photographs[0][:400, :400]
     noise = STD * RNG.standard_normal(clean.shape, dtype=np.float32)
@@ -153,6 +160,7 @@ def test_the_estimate_is_the_true_error_of_what_is_held_out(tmp_path, photograph
     stronger = torch.from_numpy((clean + 1.044 * noise)[held_out]).permute(2, 0, 1)[None]
     restored = Filter(None).restore(Observation(stronger))
     error = np.mean((restored[0].permute(1, 2, 0).numpy() - clean[held_out]) ** 2)
+    error /= range_of(clean + noise) ** 2
     (row,) = rows_of(tmp_path / "out")
     assert float(row["psnr_db"]) == pytest.approx(-10 * np.log10(error), abs=0.6)
 
@@ -183,7 +191,7 @@ def test_a_trained_winner_is_saved_and_can_be_used(noisy, tmp_path, monkeypatch)
     assert float(rows[0]["seconds_to_train"]) > 0
     model = output / "neighbor2neighbor_rgb.safetensors"
     assert load_model(model)[0] == "neighbor2neighbor"
-    assert read_notes(model) == {"stride": 1}
+    assert read_notes(model) == {"stride": 1, "conditioned": True}
     command = result.output.splitlines()[-1].removeprefix("next: unpaired ").split()
     command[command.index("restored")] = str(tmp_path / "restored")
     assert command[-4:] == ["--model", str(model), "--read-out", "plain"]
@@ -201,10 +209,11 @@ def test_nothing_that_is_judged_is_trained_on(tmp_path):
         tifffile.imwrite(path, values)
         shapes[path] = (1, height, 64, 1)
     training, judging = tmp_path / "training.h5", tmp_path / "judging.h5"
-    told = split(shapes, 1, training, judging)
+    pages = PicturePages(shapes)
+    told = split(pages, 1, training, judging)
     learned, judged = Pack(training), Pack(judging)
     for index, height in enumerate(heights):
-        picture = read_picture(tmp_path / f"{index}.tif").normalized()[0]
+        picture = pages.read(index).values
         rows = held_out_rows(height)
         assert np.isin(learned.read(index), picture[:-rows]).all()
         assert np.isin(judged.read(index), picture[-rows:]).all()
@@ -223,7 +232,8 @@ def test_correlated_noise_is_judged_on_phases(tmp_path, photographs):
     assert "the noise of neighbouring pixels is correlated" in page
     assert "judged on pixels 2 apart" in page
     (row,) = rows_of(tmp_path / "out")
-    assert float(row["psnr_db"]) == pytest.approx(-20 * np.log10(1.044 * STD), abs=0.7)
+    expected_db = -20 * np.log10(1.044 * STD / range_of(clean + blurred))
+    assert float(row["psnr_db"]) == pytest.approx(expected_db, abs=0.7)
 
 
 def outcome(method, errors):
@@ -263,7 +273,7 @@ def test_bad_input(tmp_path, noisy):
     for minutes in (0, -1, float("nan"), float("inf")):
         refused("must be a positive number", noisy, methods=("identity",), minutes=minutes)
     refused("unknown method ''", noisy, methods=("identity", ""))
-    refused("unknown device", noisy, methods=("identity",), device="gpu")
+    refused("unknown device", noisy, methods=("identity",), device="tpu")
     refused("failing failed: the loss", noisy, methods=("failing",))
     assert not (tmp_path / "out").exists()
 
@@ -282,7 +292,7 @@ def test_a_picture_of_one_row_is_learned_from_and_not_judged(tmp_path):
         path = tmp_path / f"{number}.tif"
         tifffile.imwrite(path, RNG.random((height, 64), dtype=np.float32))
         shapes[path] = (1, height, 64, 1)
-    split(shapes, 1, tmp_path / "training.h5", tmp_path / "judging.h5")
+    split(PicturePages(shapes), 1, tmp_path / "training.h5", tmp_path / "judging.h5")
     assert len(Pack(tmp_path / "training.h5")) == 2
     assert len(Pack(tmp_path / "judging.h5")) == 1
 
@@ -291,7 +301,7 @@ def test_few_pixels_are_judged_on_few_pages(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, RNG.random((30, 400, 200), dtype=np.float32), photometric="minisblack")
     packs = tmp_path / "training.h5", tmp_path / "judging.h5"
-    split({path: (30, 400, 200, 1)}, 1, *packs, judged_px=40_000)
+    split(PicturePages({path: (30, 400, 200, 1)}), 1, *packs, judged_px=40_000)
     judged = Pack(packs[1])
     assert len(judged) == 5
     assert sum(np.prod(judged.shape(index)) for index in judged) == pytest.approx(40_000, rel=0.1)

@@ -155,8 +155,6 @@ def compare(
 
     The ranking so far is shown after every method. Ctrl-C ends the comparison and keeps what is
     done.
-
-    Example: unpaired compare my_pictures/ -o comparison/ --minutes 10
     """
     from unpaired.compare import Options, compare
 
