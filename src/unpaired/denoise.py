@@ -173,7 +173,10 @@ class _Run:
         settings = Settings(
             options.method, options.device, options.precision, options.stride, options.read_out
         )
-        settings.check()
+        if options.model is None:
+            settings.check()
+        else:
+            settings.check_place()
         groups, kinds = self._read_all()
         self._start_state()
         pixels = {

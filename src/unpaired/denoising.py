@@ -60,7 +60,7 @@ LATE_MAX = 1.5
 class Settings:
     """How to denoise. method: a name, or "auto". stride: see `denoise`. read_out: None: the first.
 
-    Raises UnpairedError for what is not there, or needs more than noisy pictures.
+    The checks raise UnpairedError for what is not there, or needs more than noisy pictures.
     """
 
     method: str = AUTO
@@ -69,10 +69,15 @@ class Settings:
     stride: str = "auto"
     read_out: str | None = None
 
-    def check(self) -> None:
+    def check_place(self) -> None:
+        """Check all but the method, which a given model knows."""
         choose_precision(self.precision, choose_device(self.device))
         if self.stride not in STRIDES:
             raise UnpairedError(f"--stride is one of {', '.join(STRIDES)}, not {self.stride}")
+
+    def check(self) -> None:
+        """Check everything."""
+        self.check_place()
         if self.method == AUTO:
             if self.read_out is not None:
                 raise UnpairedError("--read-out needs a --method: leave it out with auto")
