@@ -37,6 +37,23 @@ def test_every_table_has_a_page():
         assert f"<!-- rows: {number} -->" in (DOCS / f"table{number}.md").read_text()
 
 
+def test_every_page_says_which_table_of_which_paper_it_is():
+    listed = table_reference.tables()
+    for number in TABLES:
+        table = table_reference.table(number)
+        assert (DOCS / f"table{number}.md").read_text().startswith(f"# {table.name}: ")
+        assert f"[Table {number}](table{number}.md)" in listed
+        assert f" {table.source} " in listed
+
+
+def test_every_picture_of_a_page_is_there_and_small():
+    for page in DOCS.glob("*.md"):
+        for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text()):
+            assert (DOCS / name).is_file(), f"{page.name}: {name}"
+    for picture in DOCS.glob("table*_*.jpg"):
+        assert picture.stat().st_size < 300_000
+
+
 def test_what_a_row_changes_of_its_method_is_told():
     ours, mu = (
         next(line for line in table_reference.rows("1").splitlines() if f"| `{name}` " in line)

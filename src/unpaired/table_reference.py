@@ -14,7 +14,7 @@ from unpaired.datasets import DATASETS, DataSet
 from unpaired.datasets.check import load_settings
 from unpaired.methods import METHODS, module_of
 from unpaired.plan import plan_table
-from unpaired.settings import PairsFrom, Row, Table, load_table
+from unpaired.settings import PairsFrom, Row, Table, load_table, load_tables
 from unpaired.tables import align_markdown, deviations
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,15 @@ CONFIGURATIONS = {"demo": ["config"], "paper": ["config", "paper"]}
 def table(number: str) -> Table:
     """Return a table of this project by its number."""
     return load_table(ROOT / f"config/tables/table{number}.yaml")
+
+
+def tables() -> str:
+    """Return the list of all tables as Markdown, each with a link to its page."""
+    lines = [["table", "which of which paper", "what it is about"]]
+    for entry in load_tables(ROOT / "config/tables"):
+        link = f"[Table {entry.number}](table{entry.number}.md)"
+        lines.append([link, entry.source, entry.title])
+    return align_markdown(lines)
 
 
 def rows(number: str) -> str:
