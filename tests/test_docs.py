@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
+import typer
 import yaml
 
 from unpaired import table_reference
+from unpaired.cli import UsageError, app
+from unpaired.help_texts import EXAMPLES
 from unpaired.methods import METHODS
 from unpaired.tables import SIMULATED_OBSERVER
 
@@ -94,11 +99,6 @@ def test_noises_and_data_sets():
     assert re.search(r"\| `kodak` +\| 24 +\| 10 ", table_reference.datasets())
 
 
-def test_sections_of_the_readme():
-    assert "snakemake" in table_reference.readme("Run it")
-    assert "## " not in table_reference.readme("Run it")
-
-
 def test_every_page_is_in_the_navigation():
     listed = re.findall(r"\w+\.md", (REPOSITORY / "mkdocs.yml").read_text())
     assert sorted(listed) == sorted(path.name for path in DOCS.glob("*.md"))
@@ -118,3 +118,228 @@ def test_the_workflow_catalogue_finds_what_it_needs():
     usage = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert usage["mandatory-flags"]["desc"]
     assert (REPOSITORY / "config/README.md").is_file()
+
+
+# ---- What the documents themselves say ----
+
+README = REPOSITORY / "README.md"
+README_WORDS_MAX = 900
+PROSE = [README, *(REPOSITORY / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
+PROSE += [REPOSITORY / "config/README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*PROSE, REPOSITORY / "ARCHITECTURE.md", REPOSITORY / "benchmarks/README.md"]
+PAGES += [REPOSITORY / "tests/faults/README.md"]
+COMMANDS_SHOWN_IN = ("Snakefile", "config/**/*.yaml", "profiles/**/*.yaml", "workflow/**/*.smk")
+COMMANDS_SHOWN_IN += ("benchmarks/*.py", "src/**/*.py")
+BRITISH = re.compile(
+    r"\w*(colour|neighbour|behaviour|favour|honour|rumour|vapour|centre|metre\b|fibre|grey|licence"
+    r"|defence|catalogue|analogue|programme\b|artefact|judgement|ageing|sceptic|whilst"
+    r"|(cance|labe|mode|trave|signa|leve)ll(ed|ing)\b"
+    r"|(recogn|organ|real|normal|optim|initial|summar|general|visual|minim|maxim|special|emphas"
+    r"|util|character|standard|synthes|final|equal|critic|apolog|categor|local|stabil)is(e[ds]?|ing"
+    r"|ation)\b|analys(e[ds]?|ing)\b)\w*",
+    re.IGNORECASE,
+)
+NO_AMERICAN_FORM = {"raised", "finalist", "analyses"}
+# Names, addresses of links, and code are spelled as they are.
+NAME = re.compile(r"`[^`\n]*`|\]\([^)]*\)|https?://\S+|<!--.*?-->")
+
+
+def split_lines(text: str) -> tuple[list[str], list[str]]:
+    """Return the lines of a Markdown text that are prose or table, and those in code boxes.
+
+    A command that goes on after a backslash is one line.
+    """
+    prose, code = [], []
+    in_fence = in_indented = False
+    before = ""
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.startswith("```"):
+            in_fence = not in_fence
+        elif in_fence:
+            code.append(line)
+        elif line.startswith("    ") and (in_indented or not before.strip()):
+            in_indented = True
+            code.append(line)
+        else:
+            in_indented = in_indented and not line.strip()
+            prose.append(line)
+        before = line
+    assert not in_fence
+    return prose, code
+
+
+def shown_commands(text: str) -> list[str]:
+    """Return the commands ``unpaired ...`` that stand in code boxes, as they are typed."""
+    lines = (line.strip().removeprefix(".venv/bin/") for line in split_lines(text)[1])
+    return [line for line in lines if line.startswith("unpaired ")]
+
+
+def named_commands(text: str) -> list[str]:
+    """Return the commands ``unpaired ...`` that stand between backticks, often without arguments.
+
+    What holds a placeholder, or is a command's beginning, is among them.
+    """
+    prose = " ".join(split_lines(text)[0])
+    return [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("unpaired ")]
+
+
+def find_command(words: list[str]):
+    """Return the command that is named, and the words behind its name."""
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"no command '{words[0]}'"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def unquoted_lists(text: str) -> list[str]:
+    """Return settings with brackets or braces that zsh would take for patterns of file names."""
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if "--config" in line]
+    return [
+        part for line in lines for part in re.findall(r"(?<!['\"\w.])[a-z][\w.]*=[\[{]\S*", line)
+    ]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words outside of code boxes and tables; a link counts by its text."""
+    lines = [line for line in split_lines(text)[0] if not line.startswith("|")]
+    return re.sub(r"\]\([^)]*\)", "]", "\n".join(lines)).split()
+
+
+def british_words(text: str) -> list[str]:
+    prose = NAME.sub(" ", "\n".join(split_lines(text)[0]))
+    found = (match.group() for match in BRITISH.finditer(prose))
+    return [word for word in found if word.lower() not in NO_AMERICAN_FORM]
+
+
+def relative(path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_command_that_a_page_shows_is_understood(page):
+    for line in shown_commands(page.read_text()):
+        words = shlex.split(line, comments=True)[1:]
+        command, rest = find_command(words)
+        if rest not in (["--help"], ["-h"], ["-V"], ["--version"]):
+            command.make_context(command.name, list(rest))  # raises where it is wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_command_that_a_page_names_is_there(page):
+    for line in named_commands(page.read_text()):
+        command, rest = find_command(line.split()[1:])
+        options = {name for parameter in command.params for name in parameter.opts}
+        given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-zA-Z]", word)}
+        assert given <= options | {"--help", "-h"}, line
+
+
+def test_commands_that_are_wrong_are_found():
+    text = (
+        "Take this:\n\n    .venv/bin/unpaired denoise a/ \\\n      --outptu b/\n\n`unpaired paint`"
+    )
+    (line,) = shown_commands(text)
+    command, rest = find_command(line.split()[1:])
+    with pytest.raises(UsageError, match="--outptu"):
+        command.make_context(command.name, rest)
+    (named,) = named_commands(text)
+    with pytest.raises(AssertionError, match="paint"):
+        find_command(named.split()[1:])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_in_the_help_are_understood(name):
+    for line in EXAMPLES[name]:
+        command, rest = find_command(shlex.split(line)[1:])
+        command.make_context(command.name, rest)
+
+
+def test_lists_in_commands_are_quoted_for_zsh():
+    others = [path for pattern in COMMANDS_SHOWN_IN for path in REPOSITORY.glob(pattern)]
+    assert len(others) > 50
+    for path in [*PAGES, *others]:
+        assert unquoted_lists(path.read_text()) == [], path
+
+
+def test_an_unquoted_list_is_found():
+    assert unquoted_lists("snakemake --config seeds=[1,2] 'noises=[a]'") == ["seeds=[1,2]"]
+    assert unquoted_lists("    snakemake \\\n  --config a=1 \\\n  x.y={b: 1}") == ["x.y={b:"]
+    assert unquoted_lists("snakemake --config 'seeds=[1]' \"training={a: 1}\" device=cpu") == []
+
+
+def test_the_readme_is_short():
+    assert len(words_of(README.read_text())) <= README_WORDS_MAX
+    assert words_of("One [two](three/four.md).\n\n    five\n\n| six |\n\n```\nseven\n```\n") == [
+        "One",
+        "[two].",
+    ]
+
+
+def test_people_come_before_papers_in_the_readme():
+    assert re.findall(r"^## (.+)", README.read_text(), re.MULTILINE) == [
+        "Install",
+        "Denoise your pictures",
+        "Compare methods",
+        "From Python",
+        "Give gray pictures colors",
+        "Reproduce the papers",
+        "Read on",
+    ]
+
+
+def test_the_readme_has_two_setup_commands_of_one_line_each():
+    lines = [line for line in README.read_text().splitlines() if line.startswith("    python3 -m")]
+    first, second = lines
+    assert first.endswith(".venv/bin/snakemake --cores all results/table1.csv")
+    assert re.search(r"^    python3? -m venv .*pytest", second)  # as .ci/run looks for it
+    assert second in (REPOSITORY / "CONTRIBUTING.md").read_text().splitlines()
+
+
+def test_the_readme_lists_every_table_once():
+    lines = re.findall(
+        r"^\| \[(\d+)\]\(docs/table(\d+)\.md\) \| ([^|]+) \|", README.read_text(), re.M
+    )
+    assert [number for number, _, _ in lines] == TABLES
+    for number, page, source in lines:
+        assert page == number
+        assert source == table_reference.table(number).source
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_link_of_a_page_leads_to_a_file(page):
+    prose = re.sub(r"`[^`\n]*`", "", "\n".join(split_lines(page.read_text())[0]))
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if not target.startswith(("http:", "https:", "#", "mailto:")):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_picture_in_front_is_not_heavy():
+    assert README.read_text().startswith("# Unpaired\n\n![")
+    assert (DOCS / "front.png").stat().st_size < 500_000
+
+
+@pytest.mark.parametrize("page", PROSE, ids=relative)
+def test_spelling_is_american(page):
+    assert british_words(page.read_text()) == []
+
+
+def test_british_spelling_is_found_and_names_are_left_alone():
+    text = (
+        "Grey neighbours, cancelled and recognised. `colour_prior` [is](colour.md).\n\n    centre"
+    )
+    assert british_words(text) == ["Grey", "neighbours", "cancelled", "recognised"]
+    assert british_words("It was called, filled, raised and promised: two analyses.") == []
+
+
+def test_python_in_the_readme_is_python():
+    (block,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert "import unpaired as up" in block
+    ast.parse(block)
+
+
+def test_sections_of_the_readme_keep_the_indent_of_their_first_command():
+    readme = README.read_text().replace("](docs/", "](")
+    for title in re.findall(r"^## (.+)", readme, re.MULTILINE):
+        section = table_reference.readme(title)
+        assert f"## {title}\n\n{section}\n" in readme
+    assert table_reference.readme("Denoise your pictures").startswith("    unpaired denoise ")

@@ -107,7 +107,7 @@ class Evaluation(Typed):
     """How models are scored."""
 
     crop_px: int | None = Field(
-        None, gt=0, description="Score centre crops of this side; null: whole images."
+        None, gt=0, description="Score center crops of this side; null: whole images."
     )
     repeats: int | None = Field(
         None, gt=0, description="Noise draws per image; null: the paper's number for the test set."
@@ -126,7 +126,7 @@ class Settings(Typed):
     )
     train_set: str = Field("embedded_train", description="What models are trained on.")
     colour_prior: TypedPath | None = Field(
-        None, description="Colour prior (.npy) to use; null: that of the data set itself."
+        None, description="Color prior (.npy) to use; null: that of the data set itself."
     )
     methods: Names | None = Field(None, description="Rows to run; null: all of a table.")
     testsets: Names | None = Field(None, description="Test sets to run; null: all of a table.")

@@ -173,8 +173,8 @@ def _level_text(noise: Noise) -> str:
 def readme(title: str) -> str:
     """Return a section of the README without its heading; raises KeyError if there is none.
 
-    Links into docs/ are made to work from there.
+    Links into docs/ are made to work from there. The indent of a first line is kept: it is code.
     """
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
-    return sections[title].strip().replace("](docs/", "](")
+    return sections[title].strip("\n").replace("](docs/", "](")
