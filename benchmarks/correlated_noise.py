@@ -19,7 +19,7 @@ import tifffile
 import torch
 from scipy.ndimage import convolve1d
 
-from unpaired.denoise import Options, denoise
+from unpaired.commands.denoise import Options, denoise
 from unpaired.images import find_pictures, read_rgb8
 from unpaired.randomness import numpy_generator
 

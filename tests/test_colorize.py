@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from tests.conftest import shared_data
 from unpaired.cli import app
 from unpaired.color.ab_bins import CENTRES, hard_encode
-from unpaired.colorize import Options, colorize
+from unpaired.commands.colorize import Options, colorize
 from unpaired.errors import UnpairedError
 from unpaired.images import read_picture
 from unpaired.methods import create
@@ -272,7 +272,7 @@ def test_a_model_that_knows_no_photographs_says_so_before_it_writes(
     def write(picture, target):
         said_before.append(capsys.readouterr().out)
 
-    monkeypatch.setattr("unpaired.colorize.write_picture", write)
+    monkeypatch.setattr("unpaired.commands.colorize.write_picture", write)
     colorize([tmp_path / "a.png"], tmp_path / "out", Options(path))
     warnings = [line for line in said_before[0].splitlines() if line.startswith("warning")]
     if told is None:
@@ -310,7 +310,7 @@ def test_a_precision_that_is_not_here_is_one_line_and_not_one_per_picture(
 
 def test_arguments_are_checked_before_pytorch_is_loaded(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from unpaired.colorize import *\n"
+        "import sys; from pathlib import Path; from unpaired.commands.colorize import *\n"
         "from unpaired.errors import UnpairedError\n"
         "try: colorize([Path('a.png')], Path('out'), Options(Path('none.safetensors')))\n"
         "except UnpairedError as error: print(error, 'torch' in sys.modules)"

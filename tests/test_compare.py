@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from unpaired import comparison_screen, short_training
 from unpaired.cli import app
-from unpaired.compare import Options, compare
+from unpaired.commands.compare import Options, compare
 from unpaired.conditioning import condition
 from unpaired.errors import UnpairedError
 from unpaired.held_out import held_out_rows, split
@@ -339,7 +339,7 @@ def test_a_method_that_is_late_leaves_the_ranking_of_the_others(noisy, tmp_path)
 
 
 def test_all_of_it_counts_for_the_deadline(noisy, tmp_path, monkeypatch):
-    monkeypatch.setattr("unpaired.compare.measure_noise", lambda paths: time.sleep(2))
+    monkeypatch.setattr("unpaired.commands.compare.measure_noise", lambda paths: time.sleep(2))
     deadlines = []
 
     def noted(function, job, deadline):
@@ -388,7 +388,7 @@ def test_stopped_again_while_writing_leaves_nothing_half_written(noisy, tmp_path
         if len(calls) > 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("unpaired.compare.write_comparison", interrupted)
+    monkeypatch.setattr("unpaired.commands.compare.write_comparison", interrupted)
     arguments = ["--methods", "filter,stopped", "-o", str(output)]
     result = CliRunner().invoke(app, ["compare", str(noisy), *arguments])
     assert result.exit_code == 130
@@ -404,7 +404,7 @@ def test_the_first_ones_weights_and_no_others_are_kept(noisy, tmp_path, monkeypa
         kept.append([model.name for model in output.glob("*.safetensors")])
         assert kept[-1] or "--model" not in command
 
-    monkeypatch.setattr("unpaired.compare.write_comparison", noted)
+    monkeypatch.setattr("unpaired.commands.compare.write_comparison", noted)
     monkeypatch.setattr("unpaired.candidates.SECONDS_LEAST", 0.1)
     compare([noisy], output, Options(("neighbor2neighbor", "filter"), minutes=0.15))
     assert kept[0] == ["neighbor2neighbor_rgb.safetensors"]
@@ -465,7 +465,9 @@ def test_a_real_comparison_is_stopped(tmp_path, number):
 
 
 def test_output_folders_that_cannot_be_used(noisy, tmp_path, monkeypatch):
-    monkeypatch.setattr("unpaired.compare.find_pictures", lambda inputs: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "unpaired.commands.compare.find_pictures", lambda inputs: pytest.fail("too late")
+    )
 
     def refused(message, output, **options):
         with pytest.raises(UnpairedError, match=message) as caught:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from unpaired import denoising, short_training
 from unpaired.cli import app
-from unpaired.denoise import UNFINISHED, Options, denoise
+from unpaired.commands.denoise import UNFINISHED, Options, denoise
 from unpaired.errors import UnpairedError
 from unpaired.images import read_picture
 from unpaired.methods import METHODS, PER_IMAGE, create

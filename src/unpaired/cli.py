@@ -120,7 +120,7 @@ def denoise(
     ] = False,
 ) -> None:
     """Denoise pictures, learning from nothing but themselves."""
-    from unpaired.denoise import Options, denoise
+    from unpaired.commands.denoise import Options, denoise
 
     options = Options(
         method, model, minutes, device, precision, stride, read_out, overwrite, resume
@@ -156,7 +156,7 @@ def compare(
     The ranking so far is shown after every method. Ctrl-C ends the comparison and keeps what is
     done.
     """
-    from unpaired.compare import Options, compare
+    from unpaired.commands.compare import Options, compare
 
     names = tuple(name.strip() for name in methods.split(",")) if methods is not None else ()
     try:
@@ -202,7 +202,7 @@ def colorize(
 
     Then: unpaired colorize gray/ -o colored/ --model weights/colorization/eccv16.safetensors
     """
-    from unpaired.colorize import Options, colorize
+    from unpaired.commands.colorize import Options, colorize
 
     options = Options(model, temperature, device, precision, overwrite)
     outcome = colorize(pictures, output, options)

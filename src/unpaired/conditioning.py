@@ -41,6 +41,8 @@ FLAT_SHARE = 0.3
 BLOCKS_MIN = 60
 CLIPPED_SHARE = 0.02
 SAMPLED_MAX = 1_000_000
+# A result in whole steps is too coarse where a page uses fewer of them than this.
+STEPS_MIN = 16
 # The noise's variance at the bright end over that at the dark end from which it counts as growing.
 GROWTH_MIN = 2.5
 # Below so many counts per pixel, squares of so many pixels a side are averaged. Drawn cells with
@@ -291,6 +293,13 @@ def condition(page: np.ndarray) -> Conditioned:
         channels = _channels(_averaged(page, square_px))
         scales = _scales(channels)
     return Conditioned(page, _forward(channels, scales), tuple(scales), square_px)
+
+
+def uses_few_steps(page: Conditioned, step: float) -> bool:
+    """Say whether a gray page uses so few steps of ``step`` that its mean values fall between."""
+    is_constant = page.page.min() == page.page.max()
+    few = page.scales[0].extent < STEPS_MIN * step
+    return page.page.shape[-1] == 1 and few and not is_constant
 
 
 def nominal(page: np.ndarray, offset: float, extent: float) -> Conditioned:

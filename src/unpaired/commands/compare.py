@@ -28,8 +28,8 @@ from unpaired.candidates import (
     judge_candidates,
     minutes_for_all,
 )
+from unpaired.commands.denoise import model_name
 from unpaired.comparison_screen import Screen
-from unpaired.denoise import model_name
 from unpaired.denoising import measure_noise
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError, list_some

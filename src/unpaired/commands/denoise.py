@@ -41,8 +41,6 @@ PLACES = 6
 UNFINISHED = ".unpaired-unfinished"
 STATE_NAME = "state.json"
 FINISH_SECONDS = 6.0  # for the page
-# A result in integers is too coarse where a picture uses fewer steps than this.
-STEPS_MIN = 16
 CHANGE_MAX = 1.4  # What a denoiser takes away should be the noise; much more is a failure.
 
 
@@ -446,11 +444,13 @@ def _kind(picture: Picture) -> str:
 
 
 def _needs_floats(picture: Picture, pages: Sequence[Conditioned]) -> bool:
-    """Say whether integers are too coarse: a gray picture of few levels, not made for the eye."""
-    if picture.dtype.kind != "u" or not picture.is_gray or picture.format not in ("TIFF", "PNG"):
+    """Say whether integers are too coarse: few levels are used, and not for the eye alone."""
+    from unpaired.conditioning import uses_few_steps
+
+    if picture.dtype.kind != "u" or picture.format not in ("TIFF", "PNG"):
         return False
-    largest = np.iinfo(picture.dtype).max
-    return any(page.scales[0].extent * largest < STEPS_MIN for page in pages)
+    step = 1 / np.iinfo(picture.dtype).max
+    return any(uses_few_steps(page, step) for page in pages)
 
 
 def _change(page: Conditioned, restored: np.ndarray) -> float:

@@ -1,0 +1,1 @@
+"""What a person types for their own pictures, a module for each command."""
