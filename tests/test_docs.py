@@ -112,6 +112,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
     assert "neighbor2neighbor_fixed" in pages["table1.html"]
     assert not [name for name, text in pages.items() if re.search(r"<!-- \w+(: .+)? -->", text)]
+    typed = r"<p>\s*(\.venv/bin/|unpaired |snakemake |pip |python3? )"
+    assert not [name for name, text in pages.items() if re.search(typed, text)]
 
 
 def test_the_workflow_catalogue_finds_what_it_needs():
@@ -140,6 +142,7 @@ BRITISH = re.compile(
     re.IGNORECASE,
 )
 NO_AMERICAN_FORM = {"raised", "finalist", "analyses"}
+CODE = re.compile(r"^```.*?^```$|^    [^\n]*$", re.MULTILINE | re.DOTALL)
 # Names, addresses of links, and code are spelled as they are.
 NAME = re.compile(r"`[^`\n]*`|\]\([^)]*\)|https?://\S+|<!--.*?-->")
 
@@ -316,6 +319,13 @@ def test_every_link_of_a_page_leads_to_a_file(page):
 def test_the_picture_in_front_is_not_heavy():
     assert README.read_text().startswith("# Unpaired\n\n![")
     assert (DOCS / "front.png").stat().st_size < 500_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_paragraph_starts_like_a_sentence(page):
+    """None goes on where a code box broke off: "prints the distance"."""
+    paragraphs = re.split(r"\n\s*\n", CODE.sub("\n\n", page.read_text()))
+    assert [text for text in paragraphs if re.match(r"[a-z]", text)] == []
 
 
 @pytest.mark.parametrize("page", PROSE, ids=relative)
