@@ -316,6 +316,12 @@ def test_every_link_of_a_page_leads_to_a_file(page):
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+def test_every_picture_is_shown_somewhere():
+    shown = "\n".join(page.read_text() for page in PAGES)
+    pictures = [path.name for path in DOCS.iterdir() if path.suffix in (".png", ".jpg")]
+    assert [name for name in pictures if name not in shown] == []
+
+
 def test_the_picture_in_front_is_not_heavy():
     assert README.read_text().startswith("# Unpaired\n\n![")
     assert (DOCS / "front.png").stat().st_size < 500_000
