@@ -138,10 +138,9 @@ BRITISH = re.compile(
     r"|(cance|labe|mode|trave|signa|leve)ll(ed|ing)\b"
     r"|(recogn|organ|real|normal|optim|initial|summar|general|visual|minim|maxim|special|emphas"
     r"|util|character|standard|synthes|final|equal|critic|apolog|categor|local|stabil)is(e[ds]?|ing"
-    r"|ation)\b|analys(e[ds]?|ing)\b)\w*",
+    r"|ation)\b|analys(ed?|ing)\b)\w*",
     re.IGNORECASE,
 )
-NO_AMERICAN_FORM = {"raised", "finalist", "analyses"}
 CODE = re.compile(r"^```.*?^```$|^    [^\n]*$", re.MULTILINE | re.DOTALL)
 # Names, addresses of links, and code are spelled as they are.
 NAME = re.compile(r"`[^`\n]*`|\]\([^)]*\)|https?://\S+|<!--.*?-->")
@@ -178,10 +177,7 @@ def shown_commands(text: str) -> list[str]:
 
 
 def named_commands(text: str) -> list[str]:
-    """Return the commands ``unpaired ...`` that stand between backticks, often without arguments.
-
-    What holds a placeholder, or is a command's beginning, is among them.
-    """
+    """Return the commands ``unpaired ...`` that stand between backticks, often without arguments."""
     prose = " ".join(split_lines(text)[0])
     return [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("unpaired ")]
 
@@ -211,8 +207,7 @@ def words_of(text: str) -> list[str]:
 
 def british_words(text: str) -> list[str]:
     prose = NAME.sub(" ", "\n".join(split_lines(text)[0]))
-    found = (match.group() for match in BRITISH.finditer(prose))
-    return [word for word in found if word.lower() not in NO_AMERICAN_FORM]
+    return [match.group() for match in BRITISH.finditer(prose)]
 
 
 def relative(path) -> str:
