@@ -177,7 +177,7 @@ def shown_commands(text: str) -> list[str]:
 
 
 def named_commands(text: str) -> list[str]:
-    """Return the commands ``unpaired ...`` that stand between backticks, often without arguments."""
+    """Return what stands between backticks as ``unpaired ...``, often without arguments."""
     prose = " ".join(split_lines(text)[0])
     return [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("unpaired ")]
 
