@@ -31,8 +31,8 @@ from torch.nn import functional
 
 from unpaired.color.ab_bins import decode, soft_cross_entropy, soft_encode
 from unpaired.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
-from unpaired.commands.colorize import Options, colorize, colorize_picture
 from unpaired.colour_evaluation import shrunk
+from unpaired.commands.colorize import Options, colorize, colorize_picture
 from unpaired.datasets.embedded import test_records
 from unpaired.images import in_rgb, read_picture, write_picture
 from unpaired.methods import create
