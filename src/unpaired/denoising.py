@@ -49,7 +49,7 @@ JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
 CROPS_FEW = 600  # Fewer hardly change a picture.
-PROBE_PX, WARM_UP_PX = 192, 32
+PROBE_PX = 192
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
 PACE_MARGIN = 1.15
@@ -409,10 +409,9 @@ class _Learning:
 
     def _seconds_to_restore(self, denoiser: Denoiser) -> float:
         """Measure how long all pages will take, reading and writing included."""
-        corner = nominal(self.probe[:WARM_UP_PX, :WARM_UP_PX], 0.0, 1.0)
-        denoiser.restore_values(corner)  # The first call is slow, whatever it is given.
         page = nominal(self.probe, 0.0, 1.0)
-        seconds = _seconds_of(lambda: denoiser.restore_values(page))
+        # The first call of a process is slow.
+        seconds = min(_seconds_of(lambda: denoiser.restore_values(page)) for _ in range(2))
         probe_px = self.probe.shape[0] * self.probe.shape[1]
         return PACE_MARGIN * seconds * self.pixels / probe_px + self._handling_seconds()
 

@@ -123,7 +123,9 @@ def _beside(outputs: Outputs, name: str) -> Path:
     if not outputs.is_file:
         return outputs.folder / name
     (target,) = outputs.targets.values()
-    return target.with_name(f"{target.stem}_{name}")
+    # What is hidden stays hidden.
+    name = f"{target.stem}_{name}" if not name.startswith(".") else f".{target.stem}{name}"
+    return target.with_name(name)
 
 
 def _check_other_files(outputs: Outputs, options: Options) -> None:
@@ -327,7 +329,7 @@ class _Run:
     # -- restoring --
 
     def _restore_all(self, shapes: dict[Path, tuple[int, ...]], denoiser: Denoiser) -> None:
-        shown = {path for number, path in enumerate(shapes) if number in _evenly(len(shapes))}
+        on_page = {path for number, path in enumerate(shapes) if number in _evenly(len(shapes))}
         for number, path in enumerate(shapes, start=1):
             self.clock.phase("restoring", f"{number} of {len(shapes)} pictures")
             target = self.outputs.targets[path]
@@ -337,7 +339,7 @@ class _Run:
                 self.report.written.append(target)
                 continue
             try:
-                self._restore(path, target, denoiser, path in shown)
+                self._restore(path, target, denoiser, path in on_page)
             except UnpairedError as error:
                 self._refuse(path, str(error))
 

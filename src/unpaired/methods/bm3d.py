@@ -12,7 +12,9 @@ bound the memory, blocks within a tile stay in the processor's cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -40,6 +42,9 @@ WIENER_VARIANCE = 0.75
 BLOCK = 8
 TILE = 48
 
+# Each needs the memory of a tile.
+THREADS_MAX = 8
+
 # Window that weighs the pixels of a patch where patches overlap.
 KAISER_BETA = 2.0
 
@@ -47,6 +52,9 @@ KAISER_BETA = 2.0
 # both stages along the group. Source: Cohen, Daubechies and Feauveau, 1992.
 BIORTHOGONAL_1_5 = (3, -3, -22, 22, 128, 128, 22, -22, -3, 3)
 HAAR = (1, 1)
+
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @torch.no_grad()
@@ -64,8 +72,10 @@ def bm3d(image: Tensor) -> Tensor:
     # Large values would cost digits.
     mean = image.mean(dim=(2, 3), keepdim=True)
     noisy = functional.pad(image - mean, (0, right, 0, below), mode="reflect")[0]
-    basic = _Stage(noisy, None, wavelet_matrix(PATCH, BIORTHOGONAL_1_5), GROUP_SIZES[0]).run()
-    final = _Stage(noisy, basic, cosine_matrix(PATCH), GROUP_SIZES[1]).run()
+    # A caller's autocast would round the coefficients to 8 bits.
+    with torch.autocast(image.device.type, enabled=False):
+        basic = _Stage(noisy, None, wavelet_matrix(PATCH, BIORTHOGONAL_1_5), GROUP_SIZES[0]).run()
+        final = _Stage(noisy, basic, cosine_matrix(PATCH), GROUP_SIZES[1]).run()
     return final[None, :, :height, :width] + mean
 
 
@@ -101,27 +111,36 @@ class _Stage:
         """Return the estimate, C x H x W: the weighted mean of all filtered patches."""
         sums = torch.zeros_like(self.noisy)
         weights = self.noisy.new_zeros(len(self.noisy), 1, *self.outside.shape)
-        for rows, columns in _rectangles(self.grid, TILE):
-            heights, widths = (
-                slice(span.start * STEP, span.start * STEP + reach(len(span), RADIUS, STEP))
-                for span in (rows, columns)
-            )
-            tile = _Tile(self, heights, widths)
-            for block in _rectangles([len(rows), len(columns)], BLOCK):
-                tile.filter(*block)
-            sums[:, _with_patch(heights), _with_patch(widths)] += tile.windowed_sums()
-            weights[:, 0, heights, widths] += tile.weights.T.view(len(sums), *tile.shape)
+        rectangles = list(_rectangles(self.grid, TILE))
+        for tile, part in _in_threads(self._filtered_tile, rectangles, self.noisy.device):
+            sums[:, _with_patch(tile.heights), _with_patch(tile.widths)] += part
+            weights[:, 0, tile.heights, tile.widths] += tile.weights.T.view(len(sums), *tile.shape)
         for shape in ((PATCH, 1), (1, PATCH)):
             weights = functional.conv_transpose2d(weights, self.line.view(1, 1, *shape))
         inner = slice(RADIUS, -RADIUS)
         return sums[:, inner, inner] / weights[:, 0, inner, inner]
+
+    @torch.no_grad()
+    def _filtered_tile(self, rectangle: tuple[range, range]) -> tuple[_Tile, Tensor]:
+        """Return a tile whose groups are filtered, and its windowed sums."""
+        rows, columns = rectangle
+        heights, widths = (
+            slice(span.start * STEP, span.start * STEP + reach(len(span), RADIUS, STEP))
+            for span in rectangle
+        )
+        tile = _Tile(self, heights, widths)
+        for block in _rectangles([len(rows), len(columns)], BLOCK):
+            tile.filter(*block)
+        part = tile.windowed_sums()
+        tile.free()
+        return tile, part
 
 
 class _Tile:
     """Part of an image: coefficients of all its patches, and sums of filtered ones."""
 
     def __init__(self, stage: _Stage, heights: slice, widths: slice) -> None:
-        self.stage = stage
+        self.stage, self.heights, self.widths = stage, heights, widths
         pixels = _with_patch(heights), _with_patch(widths)
         outside = stage.outside[heights, widths]
         self.shape = outside.shape
@@ -134,6 +153,10 @@ class _Tile:
         # Fresh memory for every block would take longer to get than to fill.
         most = stage.group_size * BLOCK**2
         self.buffers = [self.noisy.new_empty(most, *self.noisy.shape[1:]) for _ in range(3)]
+
+    def free(self) -> None:
+        """Let go of all but the weights."""
+        del self.noisy, self.basic, self.sums, self.buffers, self.matcher
 
     def _coefficients(self, pixels: Tensor) -> Tensor:
         return patches_of(pixels) @ self.stage.spatial.T
@@ -187,6 +210,25 @@ class _Tile:
         sides = [side + PATCH - 1 for side in self.shape]
         patches = [self.stage.windowed_inverse @ sums.T for sums in self.sums.unbind(dim=1)]
         return torch.cat([functional.fold(one[None], sides, PATCH)[0] for one in patches])
+
+
+def _in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], device: torch.device
+) -> Iterator[Result]:
+    """Yield a function's results in the order of the items, computed in PyTorch's threads.
+
+    A thread for every tile keeps the cores busier than threads that meet after every operation,
+    by far where other programs keep them busy too.
+    """
+    threads = min(torch.get_num_threads(), len(items), THREADS_MAX)
+    if device.type != "cpu" or threads < 2:
+        yield from map(function, items)
+        return
+    before = torch.get_num_threads()
+    # What is set in a thread holds for that thread, and for those that start later.
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(function, items)
+    torch.set_num_threads(before)
 
 
 def _with_patch(positions: slice) -> slice:
