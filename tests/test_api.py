@@ -109,6 +109,10 @@ def test_odd_memory_layouts_lists_and_tensors(clean):
         (np.ones((8, 8), bool), None, "bool cannot be denoised"),
         (np.ones((8, 8), complex), None, "complex128 cannot"),
         (np.array([["a"]]), None, "cannot be denoised"),
+        (np.ma.masked_less(np.ones((8, 8)), 2), None, "a masked array"),
+        (np.ones((8, 8), np.longdouble), None, "cannot be denoised"),
+        (np.full((8, 8), 2**62), None, "values beyond"),
+        (torch.ones(8, 8, requires_grad=True), None, "not an array of numbers"),
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_line(array, axes, message):
@@ -185,6 +189,31 @@ def test_a_trained_denoiser_is_saved_and_loaded_in_any_thread(clean, tmp_path):
     assert np.allclose(again, denoiser.restore(page))
 
 
+def test_large_offsets_lose_nothing(clean):
+    page = np.rint(noisy(clean, 200, -2_000_000_000)).astype(np.int32)
+    restored = up.denoise(page, method="cbm3d")
+    truth = -2_000_000_000 + 200 * clean
+    errors = [np.mean((a - truth) ** 2) for a in (page, restored)]
+    assert 10 * np.log10(errors[0] / errors[1]) > 6
+
+
+def test_whatever_pytorch_is_set_to(clean):
+    page = noisy(clean)
+    expected = up.denoise(page, method="cbm3d")
+    for setting in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16)):
+        with setting:
+            assert np.allclose(up.denoise(page, method="cbm3d"), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.allclose(up.denoise(page, method="cbm3d"), expected)
+        options = {"method": "neighbor2neighbor", "minutes": 0.2}
+        with torch.inference_mode():
+            assert np.isfinite(up.denoise(page, **options)).all()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.slow
 def test_compare_ranks(clean):
     big = np.kron(clean, np.ones((2, 2)))
@@ -210,6 +239,13 @@ def test_psnr_and_ssim_know_the_range_or_ask():
             up.psnr(*pair)
     with pytest.raises(UnpairedError, match="shapes differ"):
         up.psnr(a, b[:5])
+    for data_range in (0, -1, np.nan, np.inf):
+        with pytest.raises(UnpairedError, match="positive number"):
+            up.psnr(a, b, data_range=data_range)
+    with pytest.raises(UnpairedError, match="data_range"):
+        up.psnr(a.tolist(), b.tolist())
+    with pytest.raises(UnpairedError, match="H x W x C"):
+        up.ssim(np.ones((16, 16, 16)), np.ones((16, 16, 16)))
 
 
 def test_the_examples_of_the_docstrings_run():

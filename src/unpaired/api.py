@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Source = "ArrayLike | str | os.PathLike"
 COLOR_CHANNELS = (1, 3)  # restored together; of any other number each one by itself
 SECONDS_TO_FINISH = 2.0
+LARGEST = 2.0**53  # Larger integers are not exact in float64.
 
 
 class _Stack:
@@ -95,11 +96,13 @@ def _checked_axes(array: np.ndarray, axes: str | None) -> str:
 
 def _as_array(source: Any) -> np.ndarray:
     """Return numbers that can be denoised; UnpairedError for anything else."""
+    if isinstance(source, np.ma.MaskedArray):
+        raise UnpairedError("a masked array: fill the masked values first, as with .filled()")
     try:
         array = np.asarray(source)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise UnpairedError(f"not an array of numbers: {str(error).splitlines()[0]}") from None
-    if array.dtype.kind not in "uif":
+    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
         raise UnpairedError(
             f"an array of {array.dtype} cannot be denoised; give integers or floating-point numbers"
         )
@@ -107,6 +110,8 @@ def _as_array(source: Any) -> np.ndarray:
         raise UnpairedError(f"an array of shape {array.shape} is empty")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UnpairedError("the array holds NaN or infinite values; set them to a number")
+    if np.abs(array.astype(np.float64)).max() > LARGEST:
+        raise UnpairedError(f"the array holds values beyond {LARGEST:.3g}; scale them down")
     return array
 
 
@@ -154,15 +159,22 @@ def _pages_of(stacks: Iterable[_Stack]) -> ArrayPages:
 
 @contextmanager
 def _torch_left_alone() -> Iterator[None]:
-    """Put back what learning sets of PyTorch for the whole process."""
-    threads = torch.get_num_threads()
+    """Learn and restore whatever the caller has set of PyTorch, and put all of it back."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.random.fork_rng(devices=[]),
+        ):
             yield
     except Interrupted:
         raise KeyboardInterrupt from None
     finally:
         torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
 
 
 class Denoiser:
@@ -409,6 +421,8 @@ def ssim(reference: ArrayLike, image: ArrayLike, *, data_range: float | None = N
     first, second, peak = _pair(reference, image, data_range)
     if first.ndim == 2:
         first, second = first[..., None], second[..., None]
+    if first.ndim != 3 or first.shape[-1] > 4:
+        raise UnpairedError(f"ssim is of pictures H x W or H x W x C, not of shape {first.shape}")
     return of_channels(first, second, peak=peak)
 
 
@@ -439,8 +453,10 @@ def _pair(
     first, second = _as_array(reference), _as_array(image)
     if first.shape != second.shape:
         raise UnpairedError(f"shapes differ: {first.shape} and {second.shape}")
+    if data_range is not None and not 0 < data_range < math.inf:
+        raise UnpairedError(f"data_range must be a positive number, not {data_range}")
     if data_range is None:
-        if first.dtype.kind in "ui" and first.dtype == second.dtype:
+        if _is_of_pictures(first.dtype) and first.dtype == second.dtype:
             information = np.iinfo(first.dtype)
             data_range = float(information.max) - float(information.min)
         elif all(a.dtype.kind == "f" and a.min() >= 0 and a.max() <= 1 for a in (first, second)):
@@ -450,6 +466,11 @@ def _pair(
                 "which range do the values have? give data_range=: the largest possible difference"
             )
     return first.astype(np.float64), second.astype(np.float64), data_range
+
+
+def _is_of_pictures(dtype: np.dtype) -> bool:
+    """Say whether the range of a type is that of pictures, unlike that of int64."""
+    return dtype.kind in "ui" and dtype.itemsize <= 2
 
 
 def _in_type(restored: np.ndarray, dtype: np.dtype, pages: Sequence[Conditioned]) -> np.ndarray:

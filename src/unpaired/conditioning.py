@@ -272,14 +272,14 @@ class Conditioned:
         return len({(scale.offset, scale.extent) for scale in self.scales}) == 1
 
     def back(self, restored: np.ndarray) -> np.ndarray:
-        """Return restored values, h x w x C conditioned, in the page's own units; float32."""
+        """Return restored values, h x w x C conditioned, in the page's own units; float64."""
         squares = _averaged(self.page, self.square_px)
         channels = [
             scale.back(restored[..., index]) + scale.kept_aside(squares[..., index])
             for index, scale in enumerate(self.scales)
         ]
         enlarged = [_enlarged(channel, self.square_px, self.page.shape) for channel in channels]
-        return np.stack(enlarged, axis=-1).astype(np.float32)
+        return np.stack(enlarged, axis=-1)
 
 
 def condition(page: np.ndarray) -> Conditioned:

@@ -49,11 +49,13 @@ JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
 CROPS_FEW = 600  # Fewer hardly change a picture.
-PROBE_PX = 192
+PROBE_PX = 288  # four tiles of BM3D, as in a large picture
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
 PACE_MARGIN = 1.15
-LATE_MAX = 1.5
+# How much longer than the time left work may take by its estimate, which is rough, and errs to the
+# long side: by how much it is still preferred to another method, and from where on it is refused.
+PREFERRED_MAX, LATE_MAX = 1.25, 1.5
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Denoiser:
     estimate: Estimate
 
     def restore(self, page: Conditioned) -> np.ndarray:
-        """Return the page restored, H x W x C float32 in its own units, with its mean kept.
+        """Return the page restored, H x W x C float64 in its own units, with its mean kept.
 
         Raises UnpairedError, without a name, where the method failed: values that are not finite,
         or a mean far from the noisy one.
@@ -177,7 +179,7 @@ def _with_mean_kept(noisy: np.ndarray, restored: np.ndarray) -> np.ndarray:
     if (np.abs(shift) > MEAN_SHIFT_MAX * above + 4 * chance).any():
         before, after = mean.max(), (mean - shift).max()
         raise UnpairedError(f"the mean value moved from {before:.4g} to {after:.4g}")
-    return (restored + shift).astype(np.float32)
+    return restored + shift
 
 
 def load_denoiser(path: Path, settings: Settings) -> Denoiser:
@@ -479,7 +481,7 @@ class _Learning:
         plain_seconds = self._seconds_to_restore(plain)
         trained_seconds = self._seconds_by_training()
         judged = self._judged(plain_seconds / self.pixels)
-        if not judged or plain_seconds > max(self.work.left, trained_seconds):
+        if not judged or plain_seconds > max(PREFERRED_MAX * self.work.left, trained_seconds):
             return self._only_trained(trained_seconds, plain_seconds, judged)
         self._refuse_if_late(WITHOUT_TRAINING, plain_seconds)
         plain_error = self._error(plain, judged)

@@ -352,7 +352,7 @@ class _Run:
         for number in range(len(picture.pixels)):
             pages.append(prepare(picture, number))
             try:
-                restored.append(denoiser.restore(pages[-1]))
+                restored.append(denoiser.restore(pages[-1]).astype(np.float32))
             except UnpairedError as error:
                 raise UnpairedError(
                     f"{shown(path)}: {denoiser.method} failed on it ({error}); try another --method"
