@@ -156,6 +156,7 @@ def test_a_path_gives_what_is_in_the_file(clean, tmp_path):
     assert np.abs(restored.astype(int) - up.denoise(page, method="cbm3d")).max() <= 1
 
 
+@pytest.mark.long
 def test_auto_learns_once_and_restores_others(clean, tmp_path, capsys):
     pictures = [noisy(clean), noisy(clean[:, ::-1])[:70]]
     denoiser = up.Denoiser.fit(pictures, minutes=0.5)
@@ -168,6 +169,7 @@ def test_auto_learns_once_and_restores_others(clean, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_a_trained_denoiser_is_saved_and_loaded_in_any_thread(clean, tmp_path):
     """PyTorch's settings and random numbers are left as they were."""
     torch.manual_seed(3)
@@ -214,7 +216,7 @@ def test_whatever_pytorch_is_set_to(clean):
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compare_ranks(clean):
     big = np.kron(clean, np.ones((2, 2)))
     found = up.compare(noisy(big), methods=["cbm3d"], minutes=1)

@@ -101,7 +101,7 @@ def gain_db(noisy_pages, restored_pages, clean_pages):
     return 10 * np.log10(errors[0] / errors[1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_on_the_pictures_alone_removes_noise(tmp_path, photographs, monkeypatch):
     monkeypatch.setattr(short_training, "IMAGES_MIN", 400)
     monkeypatch.setattr(short_training, "WIDTH", {"cpu": 12})
@@ -495,7 +495,7 @@ def wait_for(condition, seconds=90):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_training_goes_on(tmp_path, photographs):
     """Ctrl-C in the training: a word on how to go on, nothing half-written, and it does go on."""
     tifffile.imwrite(tmp_path / "a.tif", noisy(photographs[1][:96, :96]), photometric="rgb")
@@ -523,7 +523,7 @@ def test_a_stopped_training_goes_on(tmp_path, photographs):
     assert not (out / UNFINISHED).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_restoration_goes_on_with_the_pictures_that_are_missing(tmp_path, photographs):
     for number in range(4):
         crop = noisy(photographs[1][:128, 100 * number // 4 :][:, :128])

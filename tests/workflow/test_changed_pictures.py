@@ -13,7 +13,7 @@ from PIL import Image
 
 from .conftest import TABLE, Project, make_copy
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 ARGUMENTS = [
     *("--cores", "2", "--configfile", "config/smoke.yaml", "own.yaml", "--config"),

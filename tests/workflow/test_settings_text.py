@@ -14,7 +14,7 @@ from tests.test_typed_paths import NASTY, PASSED_ON
 
 from .conftest import SMOKE, TABLE
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 OWN = f"{NASTY} own"
 WORK = f"{NASTY} work"
