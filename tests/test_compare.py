@@ -196,7 +196,7 @@ def test_a_trained_winner_is_saved_and_can_be_used(noisy, tmp_path, monkeypatch)
     command[command.index("restored")] = str(tmp_path / "restored")
     assert command[-4:] == ["--model", str(model), "--read-out", "plain"]
     assert CliRunner().invoke(app, command).exit_code == 0
-    assert len(list((tmp_path / "restored").iterdir())) == 2
+    assert len(list((tmp_path / "restored").glob("*.tif"))) == 2
 
 
 def test_nothing_that_is_judged_is_trained_on(tmp_path):
