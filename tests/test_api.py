@@ -199,6 +199,7 @@ def test_large_offsets_lose_nothing(clean):
     assert 10 * np.log10(errors[0] / errors[1]) > 6
 
 
+@pytest.mark.long
 def test_whatever_pytorch_is_set_to(clean):
     page = noisy(clean)
     expected = up.denoise(page, method="cbm3d")
@@ -250,6 +251,7 @@ def test_psnr_and_ssim_know_the_range_or_ask():
         up.ssim(np.ones((16, 16, 16)), np.ones((16, 16, 16)))
 
 
+@pytest.mark.long
 def test_the_examples_of_the_docstrings_run():
     result = doctest.testmod(api, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 10
