@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 # Long enough to be caught in the middle, short enough to wait for.
 ARGUMENTS = [
