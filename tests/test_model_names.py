@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,15 @@ def test_commands_load_models_by_name():
     (BY_NAME / "table1-n2c-gauss25").symlink_to("../n2c-0123456789")
     assert load_model(Path("table1:n2c:gauss25"))[0] == "n2c"
     assert read_notes(Path("table1:n2c")) == {"stride": 2}
+
+
+def test_a_copy_without_links_is_linked_again():
+    planned = plan(10)
+    make(planned)
+    entry = BY_NAME / "table10-full"
+    target = entry.resolve()
+    entry.unlink()
+    shutil.copytree(target, entry)
+    link_models(planned)
+    assert entry.is_symlink()
+    assert entry.resolve() == target

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,20 @@ def link_models(plan: TablePlan, root: Path = Path()) -> None:
     for entry in folder.iterdir():
         is_stale = entry.name.startswith(f"{plan.name}-") and entry.name not in names
         if is_stale or not _folder_of(entry).is_dir():
-            entry.unlink(missing_ok=True)
+            _remove(entry)
     for name, target in names.items():
         entry = folder / name
         if not entry.exists() or _folder_of(entry).resolve() != (folder / target).resolve():
-            entry.unlink(missing_ok=True)
+            _remove(entry)
             _link(entry, target)
+
+
+def _remove(entry: Path) -> None:
+    """Remove a link, or the folder that a copy without links has put in its place."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def names_of(plan: TablePlan) -> dict[str, Model]:
