@@ -3,8 +3,8 @@
 A pack holds records of one or more aligned arrays (``image``, or ``noisy`` and ``clean``), of any
 size, lossless. Each array is its own HDF5 dataset, chunked in tiles so that a random crop reads
 little more than itself. Columns of metadata (name, scene, digests) are arrays as long as the pack.
-A digest of all that stands beside the pixels is checked whenever a pack is opened; `Pack.verify`
-reads the pixels as well.
+The file begins with a digest of all its other bytes, in a block that HDF5 leaves to its user.
+`open_verified` compares them before HDF5 reads anything: on damaged bookkeeping HDF5 may never end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -37,6 +37,8 @@ CHUNK_PX = 256
 RESERVE_BYTES = 8 * 2**20  # Disk space is asked for in steps of this.
 SLACK_BYTES = 2**20  # More than HDF5's own bookkeeping for one record.
 COLUMNS = ("name", "scene", "sha256_file", "sha256_pixels")
+SEAL = b"unpaired-pack sha256 "
+SEAL_BYTES = 512  # The least that HDF5 leaves at the beginning of a file.
 
 
 @dataclass(frozen=True)
@@ -225,13 +227,13 @@ def _read_ahead(
 
 def _is_whole(file: Path, stamp: dict[str, Any]) -> bool:
     try:
-        return Pack(file).settings == stamp
+        return open_verified(file).settings == stamp
     except UnpairedError:
         return False
 
 
 def _only_record(file: Path) -> Record:
-    pack = open_verified(file)
+    pack = Pack(file)  # Verified when it was found to be whole, or written just now.
     arrays = {key: pack.read(0, key) for key in pack.fields}
     name, scene, sha256_file = (pack.columns[key][0] for key in ("name", "scene", "sha256_file"))
     return Record(name, arrays, scene, sha256_file)
@@ -255,7 +257,7 @@ def _write(
 ) -> int:
     columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
     with atomic_path(path) as aside:
-        with h5py.File(aside, "w", libver="latest") as pack, open(aside, "r+b") as raw:
+        with _new_hdf5(aside) as pack, open(aside, "r+b") as raw:
             for record in records:
                 _reserve(raw.fileno(), pack, sum(a.nbytes for a in record.arrays.values()))
                 _append(pack, record, len(columns["name"]))
@@ -280,7 +282,26 @@ def _write(
             pack.flush()
             used_bytes = pack.id.get_filesize()
         os.truncate(aside, used_bytes)
+        _seal(aside)
         return len(columns["name"])
+
+
+def _new_hdf5(path: Path) -> h5py.File:
+    return h5py.File(path, "w", libver="latest", userblock_size=SEAL_BYTES)
+
+
+def _seal(path: Path) -> None:
+    with open(path, "r+b") as file:
+        seal = _seal_of(file)
+        file.seek(0)
+        file.write(seal)
+
+
+def _seal_of(file: BinaryIO) -> bytes:
+    """Return what the file must begin with: the digest of all that comes behind."""
+    file.seek(SEAL_BYTES)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return (SEAL + digest.encode()).ljust(SEAL_BYTES, b"\n")
 
 
 def _reserve(descriptor: int, pack: h5py.File, coming_bytes: int) -> None:
@@ -344,31 +365,14 @@ class Pack:
         try:
             yield
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise self._damaged(str(error)) from error
-
-    def _damaged(self, what: str) -> UnpairedError:
-        return UnpairedError(f"{self.path}: a damaged pack ({what}); delete it and run again")
-
-    def verify(self) -> None:
-        """Read all pixels once; raises UnpairedError, naming records, if some are not as written.
-
-        For whatever learns from a pack or is scored on it: its own reading takes longer.
-        """
-        bad = [
-            self.columns["name"][index]
-            for index in self
-            if _sha256_of_pixels({key: self.read(index, key) for key in self.fields})
-            != self.columns["sha256_pixels"][index]
-        ]
-        if bad:
-            raise self._damaged(f"other pixels than were packed: {list_some(bad)}")
+            raise _damaged(self.path, str(error)) from error
 
     def _open(self) -> h5py.File:
         if self._file is None or self._owner != os.getpid():
             try:
                 file = h5py.File(self.path, "r")
             except FileNotFoundError:
-                raise UnpairedError(f"{self.path}: no such pack; run its pack rule first") from None
+                raise _absent(self.path) from None
             except OSError as error:
                 raise UnpairedError(
                     f"{self.path}: not a readable HDF5 pack (truncated or foreign): {error}; "
@@ -417,7 +421,7 @@ class Pack:
         except (OSError, KeyError, RuntimeError) as error:
             if key not in self.fields:
                 raise
-            raise self._damaged(f"record {index} cannot be read: {error}") from error
+            raise _damaged(self.path, f"record {index} cannot be read: {error}") from error
 
     def read_unit(
         self,
@@ -436,10 +440,31 @@ class Pack:
 
 
 def open_verified(path: Path) -> Pack:
-    """Open a pack and read all of it once, see `Pack.verify`."""
-    pack = Pack(path)
-    pack.verify()
-    return pack
+    """Read all bytes of a pack's file once, and open it.
+
+    Raises UnpairedError if it is missing, foreign, of another version, or not as it was written.
+    """
+    try:
+        with open(path, "rb") as file:
+            seal = file.read(SEAL_BYTES)
+            if not seal.startswith(SEAL):
+                raise UnpairedError(
+                    f"{path}: not a pack of this version of the project, or a damaged one; "
+                    "delete it and run again"
+                )
+            if seal != _seal_of(file):
+                raise _damaged(path, "its bytes are not those that were written")
+    except FileNotFoundError:
+        raise _absent(path) from None
+    return Pack(path)
+
+
+def _absent(path: Path) -> UnpairedError:
+    return UnpairedError(f"{path}: no such pack; run its pack rule first")
+
+
+def _damaged(path: Path, what: str) -> UnpairedError:
+    return UnpairedError(f"{path}: a damaged pack ({what}); delete it and run again")
 
 
 def check_disjoint(

@@ -94,7 +94,11 @@ def cut_at_a_line(content):
     [
         ("results/scores/*/mine*.csv", cut_at_a_line, "not as it was written (0 rows, 1 in its"),
         ("results/scores/*/mine*.json", lambda content: content[:50], "not a readable record"),
-        ("results/packs/mine.h5", lambda content: bytes(len(content)), "not a readable HDF5 pack"),
+        (
+            "results/packs/mine.h5",
+            lambda content: bytes(len(content)),
+            "not a pack of this version",
+        ),
     ],
     ids=["scores", "record", "pack"],
 )

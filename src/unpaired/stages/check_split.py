@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from unpaired.files import atomic_path
-from unpaired.packs import Pack, check_disjoint
+from unpaired.packs import check_disjoint, open_verified
 from unpaired.stages import run
 
 
 def main(arguments: argparse.Namespace) -> None:
-    train, test = Pack(arguments.train), Pack(arguments.test)
+    train, test = open_verified(arguments.train), open_verified(arguments.test)
     check_disjoint(train, test)
     with atomic_path(arguments.output) as aside:
         aside.write_text(
