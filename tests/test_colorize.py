@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 from skimage.color import rgb2gray, rgb2lab
 from typer.testing import CliRunner
 
+import unpaired as up
 from tests.conftest import shared_data
 from unpaired.cli import app
 from unpaired.color.ab_bins import CENTRES, hard_encode
@@ -328,3 +329,16 @@ def test_kodak_turned_gray_keeps_its_lightness(tmp_path, model):
         (tmp_path / path.name).write_bytes(imagecodecs.png_encode(rgb))
     for path in colorize([tmp_path], tmp_path / "out", Options(model)).written:
         assert np.abs(lightness_of(path) - lightness_of(tmp_path / path.name)).max() < 0.5
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_from_python_as_from_the_command_line(tmp_path, gray, model, dtype):
+    """The same colors for an array as for its file, and the same doubt about the model."""
+    largest = {"uint8": 1, "uint16": 257, "float32": 1 / 255}[dtype]
+    array = gray.astype(dtype) * np.dtype(dtype).type(largest)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
+    (path,) = colorize([tmp_path / "a.tif"], tmp_path / "out", Options(model)).written
+    with pytest.warns(UserWarning, match="does not say what pictures it has learned from"):
+        colors = up.colorize(array, model=model)
+    assert colors.dtype == array.dtype
+    np.testing.assert_array_equal(colors, tifffile.imread(path))

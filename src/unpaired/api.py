@@ -361,16 +361,17 @@ def colorize(gray: ArrayLike, *, model: str | os.PathLike, device: str = "auto")
     """Return a gray picture, H x W, in colors, H x W x 3, of the same type of numbers.
 
     gray: unsigned integers of 8 or 16 bits, or floating-point numbers in [0, 1]. model: a trained
-        colorizer, or a table's row such as "table10:full".
+        colorizer, or a table's row such as "table10:full". A warning says if it has seen no
+        photographs.
 
     >>> import numpy as np, unpaired as up
     >>> up.colorize(np.zeros((64, 64), "uint8"), model="absent.safetensors")
     Traceback (most recent call last):
     unpaired.errors.UnpairedError: absent.safetensors: no such model file
     """
-    from unpaired.commands.colorize import Options, colorize_picture
+    from unpaired.commands.colorize import Options, colorize_picture, doubt_about
     from unpaired.devices import choose_device
-    from unpaired.weights import load_model
+    from unpaired.weights import load_model, read_about
 
     array = _as_array(gray)
     if array.ndim != 2 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
@@ -382,6 +383,8 @@ def colorize(gray: ArrayLike, *, model: str | os.PathLike, device: str = "auto")
     pixels = array.astype(np.float32) / np.float32(largest)
     if pixels.min() < 0 or pixels.max() > 1:
         raise UnpairedError("colorize needs floating-point numbers in [0, 1]; scale them")
+    if doubt := doubt_about(Path(model), read_about(Path(model))):
+        warnings.warn(doubt, stacklevel=2)
     method = load_model(Path(model), choose_device(device))[1]
     picture = Picture(Path("array.png"), pixels[None, ..., None], None, array.dtype, "PNG", b"")
     with _torch_left_alone():

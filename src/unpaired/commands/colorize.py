@@ -72,7 +72,8 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
             "by their lightness",
             flush=True,
         )
-    _say_what_it_knows(options.model, about)
+    if doubt := doubt_about(options.model, about):
+        print(f"warning: {doubt}", flush=True)
     device = choose_device(options.device)
     choose_precision(options.precision, device)
     method = load_model(options.model, device)[1]
@@ -108,21 +109,23 @@ def _check(options: Options) -> dict[str, Any]:
     return about
 
 
-def _say_what_it_knows(model: Path, about: dict[str, Any]) -> None:
-    """Warn of a model that has seen no photographs, or that does not say what it has seen."""
+def doubt_about(model: Path, about: dict[str, Any]) -> str:
+    """Return a line on a model that has seen no photographs, or that does not say what it saw.
+
+    about: what `read_about` returns. Empty if there is nothing to doubt.
+    """
     train_set = _train_set(resolve_model(model), about)
     if train_set in DRAWN_SETS:
-        print(
-            "warning: this model has seen drawn scenes only; on photographs its colors are wrong. "
-            f"For photographs: {REMEDY}",
-            flush=True,
+        return (
+            "this model has seen drawn scenes only; on photographs its colors are wrong. "
+            f"For photographs: {REMEDY}"
         )
-    elif train_set is None:
-        print(
-            f"warning: {model} does not say what pictures it has learned from; look at its colors "
-            "before you use them",
-            flush=True,
+    if train_set is None:
+        return (
+            f"{model} does not say what pictures it has learned from; look at its colors before "
+            "you use them"
         )
+    return ""
 
 
 def _train_set(file: Path, about: dict[str, Any]) -> str | None:
