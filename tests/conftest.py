@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from unpaired.packs import Pack, Record, write_pack
 
 REPOSITORY = Path(__file__).parents[1]
 
+# Tests run in parallel processes; more threads each would only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible():
@@ -24,7 +28,7 @@ def _interruptible():
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Tests run in parallel processes; more threads each would only get in each other's way."""
+    """One thread here as well: PyTorch was loaded before the environment said so."""
     torch.set_num_threads(1)
 
 

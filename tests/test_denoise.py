@@ -154,6 +154,7 @@ def test_auto_judges_and_says_why(tmp_path, photographs):
     assert "Restored by cbm3d" in page
 
 
+@pytest.mark.long
 def test_gray_and_rgb_get_a_model_each_and_tiny_pictures_work(tmp_path, photographs):
     Image.fromarray(to_uint8(noisy(photographs[0][:100, :90]))).save(tmp_path / "rgb.png")
     Image.fromarray(to_uint8(noisy(photographs[0][:20, :30, 0]))).save(tmp_path / "gray.png")
@@ -455,6 +456,7 @@ def test_a_single_picture_goes_to_a_named_file(tmp_path, photographs):
 # ---- Time and stops -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_training_ends_by_the_clock(tmp_path, photographs):
     """A step that becomes slower than the probe was does not move the end."""
     tifffile.imwrite(tmp_path / "a.tif", noisy(photographs[1][:128, :128]), photometric="rgb")

@@ -230,12 +230,14 @@ def agreement(first: np.ndarray, second: np.ndarray, judge: np.ndarray) -> float
     return float(np.mean(chosen * judge + (1 - chosen) * (1 - judge)))
 
 
+@pytest.mark.long
 def test_observer_is_as_consistent_as_people_on_photographs_it_was_not_fitted_to():
     triplets = triplets_of(SIMULATED, 100)
     chances = SIMULATED.preference(*(triplets[f] for f in ("reference", "first", "second")))
     assert expected_consistency(chances, 5) == pytest.approx(0.808, abs=0.03)
 
 
+@pytest.mark.long
 def test_the_decision_noise_is_what_was_fitted():
     """To the first 300 traditional training triplets; nobody's votes are looked at."""
     entries = judged(Part("2afc", "train", "traditional", 300), range(300), [], L2_CONTROL)

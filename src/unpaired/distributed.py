@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
 
 from unpaired.errors import UnpairedError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Optimizer = TypeVar("Optimizer", bound=torch.optim.Optimizer)
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,55 @@ class Processes:
 
 
 ONE_PROCESS = Processes()
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The only process of a training. It answers as Fabric does, which takes seconds to load."""
+
+    device: torch.device
+    world_size: int = 1
+    global_rank: int = 0
+    is_global_zero: bool = True
+
+    def setup_module(self, module: nn.Module) -> nn.Module:
+        """Move a module to the device."""
+        return module.to(self.device)
+
+    def setup_optimizers(self, optimizer: Optimizer) -> Optimizer:
+        """Return the optimizer as it is."""
+        return optimizer
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of ``loss``."""
+        loss.backward()
+
+    def barrier(self) -> None:
+        """Wait for the other processes, of which there are none."""
+
+
+def launch(device: torch.device, processes: Processes) -> Alone | Fabric:
+    """Start the other processes of a training; return what this one asks of all of them."""
+    if processes.count == 1:
+        return Alone(device)
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    threads = torch.get_num_threads()
+    # Fabric's own mixed precision would round the input images to bf16, which is coarser than 8
+    # bits, and skip methods other than forward() on a single device. See `steps.take_step`.
+    fabric = Fabric(
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=processes.devices,
+        num_nodes=processes.nodes,
+        precision="32-true",
+        plugins=[node_environment(processes)],
+        # A phase need not train all that a method has, as DBSN's first does not.
+        strategy=DDPStrategy(find_unused_parameters=True),
+    )
+    fabric.launch()
+    torch.set_num_threads(threads)  # Fabric shares the cores out between the processes it starts.
+    return fabric
 
 
 def first_of_all() -> bool:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import pearsonr
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from unpaired.corruptions.noise import CAMERA, NONE
 from unpaired.datasets import get_dataset
@@ -160,6 +159,8 @@ def _correlation_line(
     line = Line(plan.table.number, *key, CORRELATION, paper_value=paper.get((*key, CORRELATION)))
     if len(points) < ROWS_FOR_CORRELATION:
         return Line(**{**asdict(line), "status": DATA_ABSENT})
+    from scipy.stats import pearsonr  # It takes longer to load than most tables to assemble.
+
     found = pearsonr(*np.transpose(points))
     interval = found.confidence_interval(CONFIDENCE)
     filled = {
@@ -290,7 +291,7 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
     n = len(values)
     if n < IMAGES_FOR_INTERVAL:
         return None, None
-    half = student_t.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    half = stdtrit(n - 1, 0.5 + CONFIDENCE / 2) * values.std(ddof=1) / math.sqrt(n)
     return float(values.mean() - half), float(values.mean() + half)
 
 

@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -29,13 +27,16 @@ from unpaired.devices import (
     keep_freed_memory,
     no_gpu_note,
 )
-from unpaired.distributed import ONE_PROCESS, Processes, node_environment
+from unpaired.distributed import ONE_PROCESS, Alone, Processes, launch
 from unpaired.errors import UnpairedError
 from unpaired.files import atomic_path
 from unpaired.methods.base import Method, Phase, TrainingState
 from unpaired.progress import Progress
 from unpaired.randomness import seed_for
 from unpaired.steps import take_step
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 HISTORY_ROWS = 200
 AGREE_EVERY_STEPS = 10  # Between processes; asking each other makes a GPU wait.
@@ -101,10 +102,7 @@ def train(
     chosen = choose_device(device)
     chosen_precision = choose_precision(precision, chosen)
     processes.check(method.config.batch_size)
-    fabric = _fabric(chosen, processes)
-    threads = torch.get_num_threads()
-    fabric.launch()
-    torch.set_num_threads(threads)  # Fabric shares the cores out between the processes it starts.
+    group = launch(chosen, processes)
     result = Result(precision=chosen_precision, device=describe(chosen))
     note = no_gpu_note(device, chosen)
     if on_step is None:
@@ -112,27 +110,11 @@ def train(
     if chosen.type == "cpu":
         keep_freed_memory()
     method.to(memory_format=torch.channels_last)
-    run = _Run(fabric, method, samples, seed, workers, checkpointing, result, seconds, on_step)
+    run = _Run(group, method, samples, seed, workers, checkpointing, result, seconds, on_step)
     with stop_signals() as stop:
         run.all_phases(stop)
     method.to("cpu")
     return result
-
-
-def _fabric(device: torch.device, processes: Processes) -> Fabric:
-    # Fabric's own mixed precision would round the input images to bf16, which is coarser than 8
-    # bits, and skip methods other than forward() on a single device. See _one_step.
-    options = {
-        "accelerator": {"cuda": "gpu"}.get(device.type, device.type),
-        "devices": processes.devices,
-        "num_nodes": processes.nodes,
-        "precision": "32-true",
-        "plugins": [node_environment(processes)],
-    }
-    if processes.count > 1:
-        # A phase need not train all that a method has, as DBSN's first does not.
-        options["strategy"] = DDPStrategy(find_unused_parameters=True)
-    return Fabric(**options)
 
 
 class _Run:
@@ -140,7 +122,7 @@ class _Run:
 
     def __init__(
         self,
-        fabric: Fabric,
+        group: Alone | Fabric,
         method: Method,
         samples: Any,
         seed: int,
@@ -150,19 +132,20 @@ class _Run:
         seconds: float | None,
         on_step: Callable[[], None] | None,
     ) -> None:
-        self.fabric, self.method, self.samples = fabric, method, samples
+        self.group, self.method, self.samples = group, method, samples
         self.seed, self.workers = seed, workers
         self.checkpointing, self.result = checkpointing, result
         self.seconds, self.on_step = seconds, on_step
         # The modules move to their device before the optimizers look at the parameters.
-        self.wrapped = fabric.setup_module(method)
-        self.wrapped.mark_forward_method("losses")
+        self.wrapped = group.setup_module(method)
+        if group.world_size > 1:
+            self.wrapped.mark_forward_method("losses")
         self.phases = method.phases()
-        self.optimizers = [fabric.setup_optimizers(phase.optimizer) for phase in self.phases]
+        self.optimizers = [group.setup_optimizers(phase.optimizer) for phase in self.phases]
         self.phase_index, self.phase_images, self.step = 0, 0, 0
         self.history = _History(sum(phase.images_seen for phase in self.phases))
         self._resume()
-        fabric.barrier()  # Before the first process writes the next checkpoint over the one read.
+        group.barrier()  # Before the first process writes the next checkpoint over the one read.
 
     def all_phases(self, stop: Callable[[], bool]) -> None:
         """Run what is left of every phase."""
@@ -192,7 +175,7 @@ class _Run:
             if self._fraction(phase) >= 1:
                 break
             self._one_step(phase, batch)
-            count = len(batch["sample"]) * self.fabric.world_size
+            count = len(batch["sample"]) * self.group.world_size
             self.phase_images += count
             self.result.images_seen += count
             self.step += 1
@@ -207,11 +190,11 @@ class _Run:
         offset = self.result.images_seen - start
         loader = DataLoader(
             self.samples,
-            batch_size=self.method.config.batch_size // self.fabric.world_size,
+            batch_size=self.method.config.batch_size // self.group.world_size,
             sampler=self._share(offset + start, offset + total),
             num_workers=self.workers,
             collate_fn=default_collate,
-            pin_memory=self.fabric.device.type == "cuda",
+            pin_memory=self.group.device.type == "cuda",
             persistent_workers=False,
         )
         for batch in loader:
@@ -219,16 +202,16 @@ class _Run:
 
     def _share(self, start: int, stop: int) -> Sequence[int]:
         """Return the samples of this process: of every batch a stretch, in the batch's order."""
-        batch_size, count = self.method.config.batch_size, self.fabric.world_size
+        batch_size, count = self.method.config.batch_size, self.group.world_size
         if count == 1:
             return range(start, stop)
         own = batch_size // count
-        first = start + own * self.fabric.global_rank
+        first = start + own * self.group.global_rank
         return [k + i for k in range(first, stop, batch_size) for i in range(own)]
 
     def _place(self, value: Tensor) -> Tensor:
         layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
-        return value.to(self.fabric.device, non_blocking=True, memory_format=layout)
+        return value.to(self.group.device, non_blocking=True, memory_format=layout)
 
     def _fraction(self, phase: Phase) -> float:
         """Return how much of a phase is done: by images, or by the clock where that is ahead."""
@@ -249,19 +232,19 @@ class _Run:
             lambda: self.wrapped.losses(batch, state),
             self.optimizers[self.phase_index],
             factor=phase.schedule(fraction),
-            device=self.fabric.device,
+            device=self.group.device,
             precision=self.result.precision,
-            backward=self.fabric.backward,
+            backward=self.group.backward,
         )
         self.method.after_step()
         self.history.add(losses)
 
     def _mean(self, values: dict[str, float]) -> dict[str, float]:
         """Return the mean of every value over all processes."""
-        if self.fabric.world_size == 1:
+        if self.group.world_size == 1:
             return values
-        means = torch.tensor(list(values.values()), dtype=torch.float32, device=self.fabric.device)
-        means = self.fabric.all_reduce(means, reduce_op="mean").tolist()
+        means = torch.tensor(list(values.values()), dtype=torch.float32, device=self.group.device)
+        means = self.group.all_reduce(means, reduce_op="mean").tolist()
         return dict(zip(values, means, strict=True))
 
     def _is_due(self, now: float) -> bool:
@@ -272,12 +255,12 @@ class _Run:
 
     def _agree(self, save: bool, stop: bool) -> tuple[bool, bool]:
         """Save and stop at the same step in all processes, if one of them wants to."""
-        if self.fabric.world_size == 1:
+        if self.group.world_size == 1:
             return save, stop
         if self.step % AGREE_EVERY_STEPS:
             return False, False
-        wishes = torch.tensor([save, stop], dtype=torch.float32, device=self.fabric.device)
-        save, stop = self.fabric.all_reduce(wishes, reduce_op="max").bool().tolist()
+        wishes = torch.tensor([save, stop], dtype=torch.float32, device=self.group.device)
+        save, stop = self.group.all_reduce(wishes, reduce_op="max").bool().tolist()
         return save, stop
 
     def _save_if_due(self, due: bool, stopping: bool) -> None:
@@ -294,7 +277,7 @@ class _Run:
                 )
 
     def _save(self) -> None:
-        if not self.fabric.is_global_zero:
+        if not self.group.is_global_zero:
             return
         tensors = {f"method/{key}": value for key, value in self.method.state_dict().items()}
         groups = []

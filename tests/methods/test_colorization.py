@@ -214,6 +214,7 @@ def test_class_weights_are_saved_with_the_model(tmp_path):
     assert method.class_weights.std() > 0
 
 
+@pytest.mark.long
 def test_kmeans_sets_the_body_by_the_first_samples():
     torch.manual_seed(0)
     method = create("colorization", width=4, uniform_share=1.0, initialization="kmeans")
@@ -283,7 +284,7 @@ def measure(method) -> dict[str, float]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_classification_learns_the_distribution_and_regression_its_pale_mean():
     scenes = Scenes(200)
     classes = measure(trained(scenes, uniform_share=1.0))

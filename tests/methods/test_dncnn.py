@@ -48,6 +48,7 @@ def test_global_residual_starts_at_the_identity():
     assert torch.equal(create("dncnn", global_residual=True).network(image), image)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("noise", "noise_std"), [("gauss25", 25 / 255), ("awgn", 0.275)])
 def test_a_short_training_begins_to_denoise(make_pack, noise, noise_std):
     """Seventeen layers without a way round them need more than seconds for more than this."""

@@ -191,6 +191,7 @@ def test_unweighted_has_nothing_to_train():
     assert len(method.metric.weights) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("form", "rate", "reached"), [("lin", 1e-2, 0.66), ("scratch", 2e-3, 0.74)]
 )

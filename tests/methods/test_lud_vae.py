@@ -269,6 +269,7 @@ def two_smooth_pictures() -> list[np.ndarray]:
     return [(200 * picture + 20).astype(np.uint8) for picture in pictures]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "tolerance"), [("lud_vae", 0.25), ("lud_vae_public", 0.5)])
 def test_seconds_of_training_learn_the_noise(make_pack, name, tolerance):
     """White noise of 25 / 255 on one scene is put on another, and grows with t."""

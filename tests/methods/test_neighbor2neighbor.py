@@ -42,6 +42,7 @@ def test_the_network_of_residual_groups():
     assert (method.multiple_px, method.margin_px) == (1, None)
 
 
+@pytest.mark.long
 def test_residual_groups_learn_from_noisy_images_alone():
     torch.manual_seed(0)
     method = create("neighbor2neighbor_rrg", width=8, global_residual=True, learning_rate=3e-3)

@@ -55,6 +55,7 @@ def train(folder, pack, prior, **spec):
     )
 
 
+@pytest.mark.long
 def test_prior_training_and_scoring(pack, tmp_path):
     prior = tmp_path / "prior.npy"
     done = stage("ab_quantization", pack=pack.path, output=prior)
@@ -102,6 +103,7 @@ def test_a_bad_prior_is_one_line(pack, tmp_path, values, message):
     assert not (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.long
 def test_empty_colours_cannot_have_a_weight(pack, tmp_path):
     prior = tmp_path / "prior.npy"
     save_prior(prior, prior_of(pack))

@@ -65,7 +65,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
         assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["neighbor2neighbor", "dbsn"])
 def test_two_processes_equal_one(train_pack, tmp_path, method):
     """DBSN has parameters that its first phase does not use, and two phases."""
@@ -76,7 +76,7 @@ def test_two_processes_equal_one(train_pack, tmp_path, method):
     assert_equal_runs(one, two)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_machines_equal_one(train_pack, tmp_path):
     """Two commands with the ranks of two machines, as srun or a person starts them."""
     made = spec("neighbor2neighbor")

@@ -96,6 +96,7 @@ def test_bad_pictures_are_all_named(project):
     assert not list((project.folder / "results/packs").glob("mine*"))
 
 
+@pytest.mark.long
 def test_a_test_picture_among_the_training_pictures(project):
     from unpaired.datasets.embedded import test_records as embedded_test_records
 
@@ -113,6 +114,7 @@ def test_a_test_picture_among_the_training_pictures(project):
     )
 
 
+@pytest.mark.long
 def test_pictures_smaller_than_the_patch(project):
     folder = project.folder / "photos"
     folder.mkdir()

@@ -52,8 +52,8 @@ def lines_of(project, number: int, *settings: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.workflow
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [1, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [1, 4])
 def test_every_row_is_run(project, number):
     lines = lines_of(project, number)
     assert all(float(line["value"]) > 0 for line in lines)

@@ -103,11 +103,13 @@ def test_touched_files_and_edited_comments_rerun_nothing(finished, tmp_path):
     assert clone.planned_rules() == set()
 
 
+@pytest.mark.long
 def test_a_fresh_clone_with_results_copied_over_reruns_nothing(finished, tmp_path):
     assert finished.copy(tmp_path / "without", "results").planned_rules() == set()
     assert finished.copy(tmp_path / "with", "results", ".snakemake").planned_rules() == set()
 
 
+@pytest.mark.long
 def test_an_edited_method_reruns_itself_and_the_tables_only(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
     path = clone.folder / "src/unpaired/methods/n2n.py"
@@ -128,6 +130,7 @@ def test_a_changed_setting_keeps_the_old_models(finished, tmp_path):
     assert len(list((clone.folder / "results/models").glob("n*-*"))) == 2
 
 
+@pytest.mark.long
 def test_one_stage_can_be_forced_and_one_model_asked_for(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
     assert clone.planned_rules("--forcerun", "table") == {"table"}

@@ -50,6 +50,7 @@ def run(project, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_folder_of_ones_own_is_trained_on_and_scored(project):
     (project.folder / "own.yaml").write_text(blocks()["own.yaml"])
     save_pictures(project.folder / "my_pictures/train", 2, seed=1)

@@ -52,6 +52,7 @@ def smoke(project, *methods):
     return text
 
 
+@pytest.mark.long
 def test_the_worked_example_adds_its_row_and_reruns_nothing_else(project):
     smoke(project, "n2n", "cbm3d")
     follow_the_page(project.folder)
