@@ -328,6 +328,7 @@ def test_a_stride_restores_phases_by_themselves(photographs):
         assert np.allclose(restored[:, : 20 - stride - 2], expected)
 
 
+@pytest.mark.long
 def test_a_model_knows_the_stride_that_it_was_trained_with(correlated):
     output = correlated.with_name("out")
     denoise([correlated], output, Options("neighbor2neighbor", minutes=0.3))

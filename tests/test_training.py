@@ -179,15 +179,8 @@ def test_a_device_that_is_not_there_is_refused(train_pack):
         train(method, samples_for(method, train_pack), seed=1, device="cuda")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("n2c", marks=pytest.mark.long),
-        pytest.param("n2n", marks=pytest.mark.long),
-        "neighbor2neighbor",
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["n2c", "n2n", "neighbor2neighbor"])
 def test_a_minute_of_training_denoises(train_pack, make_pack, photographs, name):
     """400 images: at least 5 dB above the noisy input on pictures it has not seen."""
     method = make(name, images_seen=400, patch_px=128, learning_rate=5e-3)

@@ -86,6 +86,7 @@ def test_prior_training_and_scoring(pack, tmp_path):
     assert all(0 < value < 100 for value in pooled.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -38,6 +38,7 @@ def test_wrong_settings(project, setting, message):
     assert not (project.folder / "results").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

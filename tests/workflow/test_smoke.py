@@ -151,6 +151,7 @@ def test_the_figure(finished, tmp_path):
         assert picture.size[0] > 700
 
 
+@pytest.mark.long
 def test_the_reports(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
     report = "results/report.part.html"
