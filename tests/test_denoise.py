@@ -579,3 +579,8 @@ def test_iterations_that_fit_into_the_time(monkeypatch):
     assert iterations(1000, 1) == 3000
     with pytest.raises(UnpairedError, match=r"at least 0\.2 and in full 5\.0 minutes"):
         iterations(0.2, 1000)
+
+
+def test_an_estimate_of_no_error_is_said_in_words():
+    assert denoising.in_words(denoising.decibels(1e-3)) == "30.0 dB"
+    assert denoising.in_words(denoising.decibels(-1e-9)) == "more than can be measured"

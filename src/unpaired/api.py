@@ -255,7 +255,8 @@ class Denoiser:
 
     def __repr__(self) -> str:
         before, after = self.estimate.before_db, self.estimate.after_db
-        known = f", estimated PSNR {before:.1f} -> {after:.1f} dB" if math.isfinite(before) else ""
+        words = f", estimated PSNR {denoising.in_words(before)}, then {denoising.in_words(after)}"
+        known = words if math.isfinite(before) else ""
         return f"<Denoiser {self.method}{known}>"
 
 

@@ -279,6 +279,11 @@ def decibels(error: float) -> float:
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
+def in_words(psnr_db: float) -> str:
+    """Return a PSNR with its unit; infinite is what an estimate of no error at all comes to."""
+    return f"{psnr_db:.1f} dB" if math.isfinite(psnr_db) else "more than can be measured"
+
+
 def _judged_parts(pages: Pages, pixels: int, stride: int) -> list[Judged]:
     """Cut about ``pixels`` in all out of what is held out, of evenly chosen pages."""
     chosen = evenly(len(pages.names), JUDGED_PAGES)
@@ -503,8 +508,8 @@ class _Learning:
             else (plain, plain_error, trained, trained_error)
         )
         reason = (
-            f"estimated {decibels(error):.1f} dB on held-out parts, {other.method} "
-            f"{decibels(other_error):.1f} dB"
+            f"estimated {in_words(decibels(error))} on held-out parts, {other.method} "
+            f"{in_words(decibels(other_error))}"
         )
         return replace(best, estimate=Estimate(self.noise, before, decibels(error), reason))
 

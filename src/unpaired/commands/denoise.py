@@ -462,6 +462,8 @@ def _change(page: Conditioned, restored: np.ndarray) -> float:
 
 
 def _result_lines(denoiser: Denoiser, kinds: Counter) -> list[str]:
+    from unpaired.denoising import in_words
+
     counted = ", ".join(
         f"{count} {kind} picture{'s'[: count > 1]}" for kind, count in kinds.items()
     )
@@ -469,10 +471,9 @@ def _result_lines(denoiser: Denoiser, kinds: Counter) -> list[str]:
     lines = [f"{counted}. {_noise_text(estimate, denoiser.stride)}"]
     lines.append(f"Restored by {denoiser.method}: {estimate.reason}.")
     if np.isfinite(estimate.before_db):
-        after = f"{estimate.after_db:.1f}" if np.isfinite(estimate.after_db) else "too high to say"
         lines.append(
-            f"Estimated PSNR, without clean pictures: {estimate.before_db:.1f} dB before, "
-            f"{after} dB after."
+            f"Estimated PSNR, without clean pictures: {in_words(estimate.before_db)} before, "
+            f"{in_words(estimate.after_db)} after."
         )
     return lines
 
