@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
@@ -34,7 +34,7 @@ from unpaired.methods.neighbor2neighbor import Neighbor2Neighbor
 from unpaired.own_pages import PicturePages
 from unpaired.own_process import OutOfTime, attempt
 from unpaired.packs import Pack
-from unpaired.ranking import rank
+from unpaired.ranking import WIDTH, as_text, columns_within, hardly_trained, rank
 from unpaired.weights import load_model, read_notes
 
 RNG = np.random.default_rng(0)
@@ -219,7 +219,7 @@ def test_nothing_that_is_judged_is_trained_on(tmp_path):
         assert np.isin(judged.read(index), picture[-rows:]).all()
     assert [held_out_rows(height) for height in heights] == [120, 64, 50, 35]
     assert "(half of pictures lower than 128 rows)" in told
-    assert told.startswith(f"{64 * (480 + 256 + 50 + 35):,} pixels to learn from, ")
+    assert told.startswith(f"{64 * (480 + 256 + 50 + 35):,} pixels to learn from; ")
 
 
 def test_correlated_noise_is_judged_on_phases(tmp_path, photographs):
@@ -237,7 +237,7 @@ def test_correlated_noise_is_judged_on_phases(tmp_path, photographs):
 
 
 def outcome(method, errors):
-    return Outcome(method, None, errors, 20.0, [], 1.0, 1.0, 1, None)
+    return Outcome(method, None, errors, 20.0, [], 1.0, 1.0, 1, None, None)
 
 
 def test_ranks_and_who_cannot_be_told_apart():
@@ -518,12 +518,57 @@ def test_on_a_terminal_there_is_one_live_table(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with comparison_screen.Screen(time.monotonic() + 600) as screen:
         screen.begin("trying good (1 of 1)")
-        screen.show(ranking)
+        screen.show(ranking, 18.9)
         console = comparison_screen.Console(width=120, force_terminal=True)
         console.print(screen._drawn())
     shown = capsys.readouterr().out
     assert "good" in shown
+    assert "noisy, as they are" in shown
     assert "about 10 min left" in shown
+
+
+def test_a_narrow_screen_gets_whole_words(noisy):
+    ranking = rank([outcome("neighbor2neighbor", [np.full((64, 64), 0.01)] * 6)])
+    text = as_text(ranking, 18.9, columns_within(80))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "neighbor2neighbor" in text
+    assert "memory" not in text
+    whole = as_text(ranking, 18.9, columns_within(200)).splitlines()
+    assert "memory" in whole[0]
+    assert max(map(len, whole)) <= WIDTH
+    assert whole[-1].split() == ["noisy,", "as", "they", "are", "18.90"]
+
+
+def test_methods_with_too_little_time_are_named():
+    errors = [np.full((64, 64), 0.01)] * 6
+    few, enough = (replace(outcome(name, errors), learned_crops=n) for name, n in FEW_AND_ENOUGH)
+    (line,) = hardly_trained(rank([few, enough, outcome("cbm3d", errors)]))
+    assert "few (34)" in line
+    assert "enough" not in line
+    assert hardly_trained(rank([enough])) == []
+
+
+FEW_AND_ENOUGH = (("few", 34), ("enough", 600))
+
+
+def test_the_noisy_pictures_stand_in_the_table_with_their_own_error(tmp_path):
+    """By the estimated variance of the noise: here 0.1, so 20 dB."""
+    clean = np.kron(RNG.random((8, 8)), np.ones((32, 32)))
+    picture = (clean + 0.1 * RNG.standard_normal(clean.shape)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", picture)
+    found = compare([tmp_path / "a.tif"], tmp_path / "out", Options(("identity",)))
+    (line,) = (line for line in found.text.splitlines() if "noisy, as they are" in line)
+    extent = float(line.split()[4])  # On the range that the picture uses, which is a little wider.
+    assert 20 < extent < 24
+    assert "noisy, as they are" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_the_command_to_run_next_names_a_folder_that_is_free(noisy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("restored", "restored_2"):
+        (tmp_path / folder).mkdir()
+    found = compare([noisy], tmp_path / "out", Options(("identity",)))
+    assert "--output restored_3 " in found.command
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ from unpaired.conditioning import Conditioned, condition, nominal, uses_few_step
 from unpaired.errors import UnpairedError
 from unpaired.held_out import judged_px_within, split
 from unpaired.images import Picture, find_pictures, read_picture
+from unpaired.judging import noisy_psnr_db
 from unpaired.own_pages import ArrayPages
-from unpaired.ranking import Ranked, as_text, rank
+from unpaired.ranking import Ranked, as_text, hardly_trained, rank
 from unpaired.short_training import methods_for_noisy
 from unpaired.training import Interrupted
 
@@ -302,10 +303,14 @@ def denoise(
 
 
 class Comparison:
-    """Methods in order, the best first. ranking: see `ranking.Ranked`. failures: by name, why."""
+    """Methods in order, the best first.
 
-    def __init__(self, ranking: list[Ranked], failures: dict[str, str]) -> None:
-        self.ranking, self.failures = ranking, failures
+    ranking: see `ranking.Ranked`. noisy_db: the estimated PSNR of the noisy pictures themselves.
+    failures: why a method, by its name, is not in the ranking.
+    """
+
+    def __init__(self, ranking: list[Ranked], noisy_db: float, failures: dict[str, str]) -> None:
+        self.ranking, self.noisy_db, self.failures = ranking, noisy_db, failures
 
     @property
     def best(self) -> str:
@@ -314,7 +319,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         failures = [f"{name}: {why}" for name, why in self.failures.items()]
-        return "\n".join([as_text(self.ranking), *failures])
+        lines = [as_text(self.ranking, self.noisy_db), *failures, *hardly_trained(self.ranking)]
+        return "\n".join(lines)
 
 
 def compare(
@@ -353,9 +359,10 @@ def compare(
             outcomes += tried.outcomes
             if tried.failure:
                 failures[tried.method] = tried.failure
+        noisy_db = noisy_psnr_db(packs[1])
     if not outcomes:
         raise UnpairedError("; ".join(f"{name}: {why}" for name, why in failures.items()))
-    return Comparison(rank(outcomes), failures)
+    return Comparison(rank(outcomes), noisy_db, failures)
 
 
 def colorize(gray: ArrayLike, *, model: str | os.PathLike, device: str = "auto") -> np.ndarray:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from unpaired.ranking import COLUMNS, Ranked, as_text, cells
+from unpaired.ranking import COLUMNS, Ranked, all_cells, as_text, columns_within
 
 REFRESHED_PER_SECOND = 2
 BAR_WIDTH = 40
@@ -34,7 +34,9 @@ class Screen:
 
     def __init__(self, deadline: float) -> None:
         self._begin, self._deadline = time.monotonic(), deadline
-        self._doing, self._ranking = "", []
+        self._doing = ""
+        self._ranking: list[Ranked] = []
+        self._noisy_db = 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> Screen:
@@ -70,11 +72,11 @@ class Screen:
         if self._live is None:
             print(self._line(), flush=True)
 
-    def show(self, ranking: Sequence[Ranked]) -> None:
-        """Show the ranking so far."""
-        self._ranking = list(ranking)
+    def show(self, ranking: Sequence[Ranked], noisy_db: float) -> None:
+        """Show the ranking so far; noisy_db: see `ranking.all_cells`."""
+        self._ranking, self._noisy_db = list(ranking), noisy_db
         if self._live is None and ranking:
-            print(f"so far:\n{as_text(ranking)}", flush=True)
+            print(f"so far:\n{as_text(ranking, noisy_db)}", flush=True)
 
     def _line(self) -> str:
         return f"{self._doing}; {left_text(self._deadline - time.monotonic())}"
@@ -86,7 +88,8 @@ class Screen:
         progress.add_row(ProgressBar(total, passed, width=BAR_WIDTH), Text(self._line()))
         if not self._ranking:
             return Group(progress)
-        table = Table(*COLUMNS)
-        for ranked in self._ranking:
-            table.add_row(*map(Text, cells(ranked)))
+        columns = columns_within(self._live.console.width)
+        table = Table(*COLUMNS[:columns])
+        for line in all_cells(self._ranking, self._noisy_db):
+            table.add_row(*map(Text, line[:columns]))
         return Group(table, progress)

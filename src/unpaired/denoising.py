@@ -25,6 +25,7 @@ from unpaired.own_pages import Pages, evenly, probed
 from unpaired.pixel_shuffle import STRIDE_MAX, choose_stride, split_phases
 from unpaired.randomness import numpy_generator
 from unpaired.short_training import (
+    CROPS_FEW,
     Training,
     create_within,
     is_fitted_per_image,
@@ -48,7 +49,6 @@ JUDGED_PAGES = 12
 JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
-CROPS_FEW = 600  # Fewer hardly change a picture.
 PROBE_PX = 288  # four tiles of BM3D, as in a large picture
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
@@ -533,8 +533,8 @@ def _said_if_short(denoiser: Denoiser, training: Training) -> Denoiser:
     if training.crops >= CROPS_FEW:
         return denoiser
     reason = (
-        f"{denoiser.estimate.reason}; only {training.crops} crops were learned from, which hardly "
-        "changes a picture: give more --minutes"
+        f"{denoiser.estimate.reason}; it has learned from {training.crops} crops only, more "
+        "minutes would do better"
     )
     return replace(denoiser, estimate=replace(denoiser.estimate, reason=reason))
 

@@ -96,7 +96,10 @@ def split(
     pack = write_noisy_pack(judging, held_out)
     learned_px = sum(width * (height - held_out_rows(height)) for height, width, _ in pages.shapes)
     held_out_px = sum(pack.shape(index)[0] * pack.shape(index)[1] for index in pack)
-    told = f"{learned_px:,} pixels to learn from, {held_out_px:,} of the bottom rows to judge by"
+    told = (
+        f"{learned_px:,} pixels to learn from; to judge by, {held_out_px:,} at the bottom of "
+        f" {len(pack)} picture{'s' * (len(pack) > 1)}"
+    )
     if any(height < 2 * HELD_OUT_ROWS_MIN for height, *_ in pages.shapes):
         told += f" (half of pictures lower than {2 * HELD_OUT_ROWS_MIN} rows)"
     return told

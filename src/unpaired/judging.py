@@ -54,7 +54,8 @@ class Outcome:
     """What a method achieved by one of its read-outs.
 
     errors: of the coupled bootstrap, a map per page. crops: restored, one per place shown. model:
-    its weights; None for a method that learns nothing in advance.
+    its weights, and learned_crops: how many it has learned from; None for a method that learns
+    nothing in advance.
     """
 
     method: str
@@ -66,6 +67,7 @@ class Outcome:
     seconds_per_megapixel: float
     peak_memory_mib: int
     model: Path | None
+    learned_crops: int | None
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class Outcome:
 def run_method(job: Job) -> list[Outcome]:
     """Train one method and judge each of its read-outs."""
     pack = Pack(job.judging)
-    seconds = 0.0
+    seconds, crops = 0.0, None
     left = max(0.0, job.until - time.monotonic())
     if job.method in PER_IMAGE:
         pixels = RESTORED_PER_JUDGED * sum(np.prod(pack.shape(index)[:2]) for index in pack)
@@ -83,7 +85,7 @@ def run_method(job: Job) -> list[Outcome]:
         share = FITTING_SHARE * left
         restorer = create_within(job.method, share, int(pixels), channels, device=job.device)
     else:
-        restorer, seconds, _ = train_within(
+        restorer, seconds, crops = train_within(
             job.method,
             Pack(job.training),
             LEARNING_SHARE * left,
@@ -95,12 +97,17 @@ def run_method(job: Job) -> list[Outcome]:
     for read_out in getattr(restorer, "read_outs", ()) or (None,):
         if read_out:
             restorer.choose_read_out(read_out)
-        outcomes.append(_judge(job, restorer, read_out, pack, seconds))
+        outcomes.append(_judge(job, restorer, read_out, pack, seconds, crops))
     return outcomes
 
 
 def _judge(
-    job: Job, restorer: Restorer, read_out: str | None, pack: Pack, training_seconds: float
+    job: Job,
+    restorer: Restorer,
+    read_out: str | None,
+    pack: Pack,
+    training_seconds: float,
+    learned_crops: int | None,
 ) -> Outcome:
     settings = {"device": job.device, "precision": job.precision}
     spent, restored_px = 0.0, 0
@@ -140,7 +147,14 @@ def _judge(
         seconds_per_megapixel=spent / restored_px * 1e6,
         peak_memory_mib=peak_memory_mib(choose_device(job.device)),
         model=None if job.method in PER_IMAGE else job.model,
+        learned_crops=learned_crops,
     )
+
+
+def noisy_psnr_db(judging: Path) -> float:
+    """Return the PSNR of the noisy pictures themselves, by the variance of their noise."""
+    pack = Pack(judging)
+    return upsnr_db(float(np.mean([pack.read(index, "variance").mean() for index in pack])))
 
 
 def shown_pages(pack: Pack) -> list[int]:

@@ -48,13 +48,20 @@ def resolve_model(text: str | os.PathLike) -> Path:
     if not found:
         table = name.partition(":")[0]
         near = [one for one in names if one.startswith(f"{table}-")] or names
-        there = f"there are {_as_typed(near)}" if near else "no table was made in this folder"
+        there = f"there are {_as_typed(near)}" if near else _how_to_make(table)
         raise UnpairedError(f"{name}: no such model in {BY_NAME}; {there}")
     (only,) = found
     file = _folder_of(BY_NAME / only) / FILE
     if not file.is_file():
         raise UnpairedError(f"{name}: {file} is gone; make the table again")
     return file
+
+
+def _how_to_make(table: str) -> str:
+    return (
+        "no table was made in this folder; if you have cloned the project, this makes one: "
+        f"snakemake --cores all results/{table}.csv"
+    )
 
 
 def link_models(plan: TablePlan, root: Path = Path()) -> None:

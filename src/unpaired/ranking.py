@@ -16,6 +16,7 @@ from unpaired.metrics.unsupervised_error import (
     upsnr_db,
     upsnr_text,
 )
+from unpaired.short_training import CROPS_FEW
 
 COLUMNS = (
     "place",
@@ -27,6 +28,10 @@ COLUMNS = (
     "seconds per megapixel",
     "memory, MiB",
 )
+
+
+WIDTH = 128  # characters
+NARROW_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,32 @@ def cells(ranked: Ranked) -> list[str]:
     ]
 
 
-def as_text(ranking: Sequence[Ranked]) -> str:
-    """Return the table for people, in columns of equal width."""
-    lines = [COLUMNS, *map(cells, ranking)]
+def all_cells(ranking: Sequence[Ranked], noisy_db: float) -> list[list[str]]:
+    """Return the lines of the table for people; the last is the noisy pictures themselves.
+
+    noisy_db: their estimated PSNR.
+    """
+    noisy = ["", "noisy, as they are", upsnr_text(noisy_db)]
+    return [*map(cells, ranking), [*noisy, *[""] * (len(COLUMNS) - len(noisy))]]
+
+
+def columns_within(width: int) -> int:
+    """Return how many of COLUMNS are shown in so many characters; all of them need WIDTH."""
+    return len(COLUMNS) if width >= WIDTH else NARROW_COLUMNS
+
+
+def as_text(ranking: Sequence[Ranked], noisy_db: float, columns: int = len(COLUMNS)) -> str:
+    """Return the first ``columns`` of the table for people, in columns of equal width."""
+    lines = [line[:columns] for line in (COLUMNS, *all_cells(ranking, noisy_db))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def legend(ranking: Sequence[Ranked]) -> list[str]:
-    """Say what the columns mean."""
+    """Say what the columns mean, and which methods had too little time to be judged by."""
     units = unit_errors(ranking[0].outcome.errors)
     return [
+        *hardly_trained(ranking),
         "Estimated PSNR: how close the result comes to the clean picture, which nobody has; higher "
         "is better. It is estimated from the noisy pictures, scaled to [0, 1], with noise "
         f"{100 * (NOISE_RATIO - 1):.0f} % stronger than theirs.",
@@ -97,6 +117,18 @@ def legend(ranking: Sequence[Ranked]) -> list[str]:
         "favors blur where detail is fine.",
         "Seconds per megapixel: of restoring. Memory: the most that the method took, Python and "
         "PyTorch included.",
+    ]
+
+
+def hardly_trained(ranking: Sequence[Ranked]) -> list[str]:
+    """Say which methods had too little time, if any had."""
+    crops = {ranked.outcome.method: ranked.outcome.learned_crops for ranked in ranking}
+    few = [f"{name} ({n})" for name, n in crops.items() if n is not None and n < CROPS_FEW]
+    if not few:
+        return []
+    return [
+        f"Learned from few crops of the pictures, so more time would do better: {', '.join(few)}. "
+        "More minutes, or fewer methods at a time, judge them fairly."
     ]
 
 

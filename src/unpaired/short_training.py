@@ -27,6 +27,7 @@ PATCH_PX = 128
 PATCH_MULTIPLE_PX = 64  # Sub-images of Neighbor2Neighbor are half as large and feed five poolings.
 TILE_PX = 1024
 IMAGES_MIN = 40  # Whatever the time; so short a training leaves the pictures nearly as they are.
+CROPS_FEW = 600  # A training that has seen fewer is far from what it could be.
 LONGER_THAN_EXPECTED = 3
 PROBE_STEPS = 6
 PROBE_PX = 128

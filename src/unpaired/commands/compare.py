@@ -8,6 +8,7 @@ detail as fine as a pixel. Where neighbors share noise, all of it happens on pix
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shlex
@@ -36,7 +37,7 @@ from unpaired.errors import UnpairedError, list_some
 from unpaired.files import atomic_path, write_rows
 from unpaired.held_out import judged_px_within, split
 from unpaired.images import find_pictures, read_all, read_picture
-from unpaired.judging import noisy_crops, shown_pages
+from unpaired.judging import noisy_crops, noisy_psnr_db, shown_pages
 from unpaired.methods import TRAINED
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import reasons_against, saturated_share, upsnr_text
@@ -45,7 +46,17 @@ from unpaired.own_process import termination_as_interrupt
 from unpaired.packs import Pack
 from unpaired.pages import Place, write_comparison
 from unpaired.pixel_shuffle import choose_stride
-from unpaired.ranking import COLUMNS, Ranked, as_text, cells, legend, rank, rows
+from unpaired.ranking import (
+    COLUMNS,
+    WIDTH,
+    Ranked,
+    all_cells,
+    as_text,
+    columns_within,
+    legend,
+    rank,
+    rows,
+)
 from unpaired.short_training import methods_for_noisy, needs_beside_noisy
 
 TABLE, PAGE = "comparison.csv", "comparison.html"
@@ -171,8 +182,9 @@ def _channels(paths: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> int:
 class _Run:
     """A comparison under way.
 
-    notes: what is to know about the pictures. seconds_before: the first method was tried. kept: the
-    weights of the first of the ranking so far; command: what uses them.
+    notes: what is to know about the pictures. noisy_db: their estimated PSNR. seconds_before: the
+    first method was tried. kept: the weights of the first of the ranking so far; command: what uses
+    them.
     """
 
     inputs: Sequence[Path]
@@ -181,6 +193,7 @@ class _Run:
     channels: int
     stride: int
     notes: list[str]
+    noisy_db: float
     training: Path
     judging: Path
     tried: list[Tried] = field(default_factory=list)
@@ -227,7 +240,8 @@ def _prepare(
     notes = [*_conditions(pages, noise, stride), sizes]
     for note in notes:
         screen.tell(note)
-    return _Run(inputs, output, methods, channels, stride, notes, training, judging)
+    noisy_db = noisy_psnr_db(judging)
+    return _Run(inputs, output, methods, channels, stride, notes, noisy_db, training, judging)
 
 
 def _conditions(pages: Pages, noise: NoiseCorrelation | None, stride: int) -> list[str]:
@@ -262,7 +276,7 @@ def _try_all(run: _Run, deadline: float, options: Options, screen: Screen) -> bo
             if tried.failure not in ("", NOT_TRIED):
                 screen.tell(_reason(tried.failure, [tried.method]))
             elif tried.outcomes and run.waiting:
-                screen.show(run.ranking)
+                screen.show(run.ranking, run.noisy_db)
             _keep(run)
     except KeyboardInterrupt:
         if not run.ranking:
@@ -285,6 +299,7 @@ def _keep(run: _Run) -> None:
     if not ranking:
         return
     _keep_model(run, ranking[0])
+    best = [*(ranked.like_first for ranked in ranking), False]
     unranked = [*run.unranked, *(Tried(name, failure=NOT_YET) for name in run.waiting)]
     write_rows(run.output / TABLE, list(rows(ranking, unranked)))
     write_comparison(
@@ -292,7 +307,7 @@ def _keep(run: _Run) -> None:
         title="Denoisers compared on noisy pictures",
         notes=[*run.notes, *_told(run, unranked)],
         columns=COLUMNS,
-        table=[(cells(ranked), ranked.like_first) for ranked in ranking],
+        table=list(zip(all_cells(ranking, run.noisy_db), best, strict=True)),
         legend=legend(ranking),
         command=run.command,
         places=_places(Pack(run.judging), ranking),
@@ -304,7 +319,7 @@ def _keep(run: _Run) -> None:
 def _keep_model(run: _Run, first: Ranked) -> None:
     """Keep the weights of the first one, if it has any, and the command that uses it."""
     outcome = first.outcome
-    words = ["unpaired", "denoise", *map(str, run.inputs), "--output", "restored"]
+    words = ["unpaired", "denoise", *map(str, run.inputs), "--output", _free_folder("restored")]
     kept = None
     if outcome.model is None:
         words += ["--method", outcome.method]
@@ -316,6 +331,12 @@ def _keep_model(run: _Run, first: Ranked) -> None:
     if outcome.read_out:
         words += ["--read-out", outcome.read_out]
     run.kept, run.command = kept, shlex.join(words)
+
+
+def _free_folder(name: str) -> str:
+    """Return the name, with a number if that is taken here: the command must not be refused."""
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(free for free in names if not os.path.lexists(free))
 
 
 def _places(judging: Pack, ranking: Sequence[Ranked]) -> list[Place]:
@@ -361,5 +382,10 @@ def _reason(failure: str, names: Sequence[str]) -> str:
 def _text(run: _Run, is_stopped: bool) -> str:
     done = sum(not tried.failure for tried in run.tried)
     lines = [f"stopped: {done} of {len(run.methods)} methods are done"] * is_stopped
-    lines += [as_text(run.ranking), *_told(run, run.unranked), *legend(run.ranking)]
+    columns = columns_within(shutil.get_terminal_size((WIDTH, 1)).columns)
+    lines += [
+        as_text(run.ranking, run.noisy_db, columns),
+        *_told(run, run.unranked),
+        *legend(run.ranking),
+    ]
     return "\n".join([*lines, f"pictures: {run.output / PAGE}", f"next: {run.command}"])

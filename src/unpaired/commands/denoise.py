@@ -411,6 +411,10 @@ class _Run:
         if self.places:
             self.clock.phase("writing the page")
             lines = [*self.report.lines, self.report.count(self.outputs.folder)]
+            if len(self.places) < len(self.report.written):
+                lines.append(
+                    f"Here are {len(self.places)} of them, evenly chosen, and the noise taken away."
+                )
             write_before_after(
                 page,
                 title="Before and after",
