@@ -10,7 +10,7 @@ from PIL import Image
 
 from unpaired.methods import PER_IMAGE
 from unpaired.plan import TablePlan, plan_table
-from unpaired.sealed_csv import seals_of
+from unpaired.sealed_csv import write_sealed
 from unpaired.settings import Table, load_table, parse_settings
 from unpaired.tables import build_lines, costs_as_csv, lines_as_csv, read_paper_numbers
 
@@ -45,7 +45,8 @@ def fill_scores(plan: TablePlan, root: Path, images: int = 3, gain: float = 8.0)
 
 def write_record(path: Path, about: dict, to: Path | None = None) -> None:
     """Write the record that a CSV file is checked against, beside it unless told where."""
-    (to or path.with_suffix(".json")).write_text(json.dumps(about | seals_of(path)))
+    seals = write_sealed({path: path.read_text()})
+    (to or path.with_suffix(".json")).write_text(json.dumps(about | seals))
 
 
 def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config) -> TablePlan:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from unpaired.errors import UnpairedError
-from unpaired.files import write_rows
-from unpaired.sealed_csv import read_record, read_rows, seals_of
+from unpaired.files import rows_as_csv
+from unpaired.sealed_csv import read_record, read_rows, write_sealed
 
 ROWS = [{"image": f"i{number}", "psnr_db": f"{30 + number}.5"} for number in range(3)]
 
@@ -15,8 +15,8 @@ ROWS = [{"image": f"i{number}", "psnr_db": f"{30 + number}.5"} for number in ran
 def scores(tmp_path):
     """A score file of three pictures and the record beside it."""
     path = tmp_path / "scores.csv"
-    write_rows(path, ROWS)
-    path.with_suffix(".json").write_text(json.dumps({"seconds": 1} | seals_of(path)))
+    seals = write_sealed({path: rows_as_csv(ROWS)})
+    path.with_suffix(".json").write_text(json.dumps({"seconds": 1} | seals))
     return path
 
 

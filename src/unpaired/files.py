@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
+import io
 import os
 import secrets
 import stat
@@ -136,11 +137,18 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
     Names of files that are not UTF-8 appear as `errors.shown` shows them.
     """
+    with atomic_path(path) as aside:
+        aside.write_text(rows_as_csv(rows), encoding="utf-8", newline="")
+
+
+def rows_as_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return what `write_rows` writes."""
+    text = io.StringIO()
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with atomic_path(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
 
 
 def _cell(value: object) -> object:

@@ -6,26 +6,33 @@ The files stay plain CSV, which any program reads. No torch here.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unpaired.errors import UnpairedError
-from unpaired.files import reading, sha256_of
+from unpaired.files import atomic_path, reading, sha256_of
 
 KEY = "files"
 REMEDY = "delete it and run snakemake again"
 
 
-def seals_of(*paths: Path) -> dict[str, dict[str, dict[str, object]]]:
-    """Return what a record must hold about CSV files, to be merged into it."""
-    return {
-        KEY: {
-            path.name: {"rows": len(_parse(path.read_bytes(), path)), "sha256": sha256_of(path)}
-            for path in paths
-        }
-    }
+def write_sealed(texts: Mapping[Path, str]) -> dict[str, dict[str, dict[str, object]]]:
+    """Write CSV files, aside and renamed; return what a record must hold about them.
+
+    That comes from the texts: a network folder may show late what was written to it.
+    """
+    seals = {}
+    for path, text in texts.items():
+        content = text.encode("utf-8")
+        with atomic_path(path) as aside:
+            aside.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        seals[path.name] = {"rows": len(_parse(content, path)), "sha256": digest}
+    return {KEY: seals}
 
 
 def read_rows(path: Path, record: Path) -> list[dict[str, str]]:

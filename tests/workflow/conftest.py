@@ -46,7 +46,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,  # To end what hangs; a slow machine is no failure.
             check=False,
         )
 

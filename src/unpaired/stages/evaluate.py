@@ -12,12 +12,12 @@ from PIL import Image
 from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
-from unpaired.files import atomic_path, sha256_of, write_rows
+from unpaired.files import atomic_path, rows_as_csv, sha256_of
 from unpaired.leases import leased_gpus
 from unpaired.methods.base import Restorer
 from unpaired.packs import open_verified
 from unpaired.records import data_record, library_versions, with_python, write_record
-from unpaired.sealed_csv import seals_of
+from unpaired.sealed_csv import write_sealed
 from unpaired.stages import json_argument, run
 from unpaired.tasks import TASKS, scorer_of
 from unpaired.weights import load_product
@@ -49,7 +49,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
         Image.fromarray(scored.example).save(aside)
-    write_rows(arguments.output, scored.rows)
+    seals = write_sealed({arguments.output: rows_as_csv(scored.rows)})
     about = {
         "spec": arguments.spec,
         "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
@@ -60,7 +60,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "precision": _precision(arguments.model, restorer, device),
         "seconds": round(seconds, 3),
         "pooled": scored.pooled,
-        **seals_of(arguments.output),
+        **seals,
     }
     write_record(arguments.record, about)
     print(scored.summary)

@@ -9,7 +9,7 @@ from pathlib import Path
 from unpaired.files import atomic_path
 from unpaired.model_names import link_models
 from unpaired.plan import plan_table
-from unpaired.sealed_csv import seals_of
+from unpaired.sealed_csv import write_sealed
 from unpaired.settings import parse_settings, parse_table
 from unpaired.stages import json_argument, run
 from unpaired.tables import (
@@ -26,15 +26,12 @@ def main(arguments: argparse.Namespace) -> None:
     root = Path()
     lines = build_lines(plan, read_paper_numbers(arguments.paper_numbers), root)
     markdown = lines_as_markdown(plan, lines)
-    for path, text in (
-        (arguments.output, lines_as_csv(lines)),
-        (arguments.markdown, markdown),
-        (arguments.costs, costs_as_csv(plan, root)),
-    ):
-        with atomic_path(path) as aside:
-            aside.write_text(text)
+    with atomic_path(arguments.markdown) as aside:
+        aside.write_text(markdown)
+    texts = {arguments.output: lines_as_csv(lines), arguments.costs: costs_as_csv(plan, root)}
+    seals = write_sealed(texts)
     with atomic_path(arguments.record) as aside:
-        aside.write_text(json.dumps(seals_of(arguments.output, arguments.costs), indent=2) + "\n")
+        aside.write_text(json.dumps(seals, indent=2) + "\n")
     link_models(plan, root)
     print(markdown)
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from unpaired.color.ab_bins import load_prior
 from unpaired.corruptions.noise import get_noise
 from unpaired.distributed import Processes, first_of_all
-from unpaired.files import locked, sha256_of, write_rows
+from unpaired.files import locked, rows_as_csv, sha256_of
 from unpaired.judged_sampling import JudgedSamples
 from unpaired.leases import leased_gpus
 from unpaired.methods import create
@@ -24,7 +24,7 @@ from unpaired.packs import Pack, open_verified
 from unpaired.randomness import seed_for
 from unpaired.records import data_record, library_versions, with_python, write_record
 from unpaired.sampling import CropSamples
-from unpaired.sealed_csv import seals_of
+from unpaired.sealed_csv import write_sealed
 from unpaired.stages import json_argument, run
 from unpaired.training import Checkpointing, Result, train
 from unpaired.unpaired_sampling import UnpairedSamples
@@ -99,9 +99,9 @@ def _samples(method: Method, packs: list[Pack], spec: dict[str, Any]) -> Dataset
 def _publish(
     arguments: argparse.Namespace, method: Method, result: Result, stamp: dict[str, Any]
 ) -> None:
-    write_rows(arguments.history, result.history)
+    seals = write_sealed({arguments.history: rows_as_csv(result.history)})
     about = {"config": dataclasses.asdict(method.config), **_costs(method, result)}
-    about |= seals_of(arguments.history)
+    about |= seals
     versions = with_python(stamp["versions"])
     write_record(arguments.about, stamp | about | {"versions": versions})
     learned_from = {key: stamp["spec"][key] for key in TRAIN_SETS if key in stamp["spec"]}
