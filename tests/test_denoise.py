@@ -25,6 +25,7 @@ from unpaired.commands.denoise import UNFINISHED, Options, denoise
 from unpaired.errors import UnpairedError
 from unpaired.images import read_picture
 from unpaired.methods import METHODS, PER_IMAGE, create
+from unpaired.metrics.unsupervised_error import upsnr_db
 from unpaired.own_pages import ArrayPages
 from unpaired.weights import read_notes, save_model
 
@@ -582,5 +583,5 @@ def test_iterations_that_fit_into_the_time(monkeypatch):
 
 
 def test_an_estimate_of_no_error_is_said_in_words():
-    assert denoising.in_words(denoising.decibels(1e-3)) == "30.0 dB"
-    assert denoising.in_words(denoising.decibels(-1e-9)) == "more than can be measured"
+    assert denoising.in_words(upsnr_db(1e-3)) == "30.0 dB"
+    assert denoising.in_words(upsnr_db(-1e-9)) == "more than can be measured"

@@ -214,7 +214,7 @@ def test_a_pack_zeroed_anywhere_is_never_taken_for_whole(make_pack):
     assert len(starts) > 20
     for start in starts:
         path.write_bytes(whole[:start] + bytes(256) + whole[start + 256 :])
-        with pytest.raises(UnpairedError, match=r"damaged|damaged one"):
+        with pytest.raises(UnpairedError, match="damaged"):
             open_verified(path)
     for bytes_left in (0, 600, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:bytes_left])

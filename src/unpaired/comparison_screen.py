@@ -35,8 +35,7 @@ class Screen:
     def __init__(self, deadline: float) -> None:
         self._begin, self._deadline = time.monotonic(), deadline
         self._doing = ""
-        self._ranking: list[Ranked] = []
-        self._noisy_db = 0.0
+        self._lines: list[list[str]] = []
         self._live: Live | None = None
 
     def __enter__(self) -> Screen:
@@ -74,7 +73,7 @@ class Screen:
 
     def show(self, ranking: Sequence[Ranked], noisy_db: float) -> None:
         """Show the ranking so far; noisy_db: see `ranking.all_cells`."""
-        self._ranking, self._noisy_db = list(ranking), noisy_db
+        self._lines = all_cells(ranking, noisy_db)
         if self._live is None and ranking:
             print(f"so far:\n{as_text(ranking, noisy_db)}", flush=True)
 
@@ -86,10 +85,10 @@ class Screen:
         passed = min(time.monotonic() - self._begin, total)
         progress = Table.grid(padding=(0, 1))
         progress.add_row(ProgressBar(total, passed, width=BAR_WIDTH), Text(self._line()))
-        if not self._ranking:
+        if not self._lines:
             return Group(progress)
         columns = columns_within(self._live.console.width)
         table = Table(*COLUMNS[:columns])
-        for line in all_cells(self._ranking, self._noisy_db):
+        for line in self._lines:
             table.add_row(*map(Text, line[:columns]))
         return Group(table, progress)

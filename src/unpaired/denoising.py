@@ -16,11 +16,12 @@ from unpaired.conditioning import Conditioned, nominal
 from unpaired.deadlines import clock_text
 from unpaired.devices import choose_device, choose_precision
 from unpaired.errors import UnpairedError, shown
-from unpaired.held_out import Judged, judged_part, to_learn_from
+from unpaired.held_out import Judged, judged_part, noise_power, to_learn_from
 from unpaired.methods import PER_IMAGE, create
 from unpaired.methods.base import Restorer
 from unpaired.metrics.coupled_bootstrap import coupled_error_map
 from unpaired.metrics.noise_correlation import NoiseCorrelation, noise_correlation
+from unpaired.metrics.unsupervised_error import upsnr_db
 from unpaired.own_pages import Pages, evenly, probed
 from unpaired.pixel_shuffle import STRIDE_MAX, choose_stride, split_phases
 from unpaired.randomness import numpy_generator
@@ -269,16 +270,6 @@ def estimated_error(
     return float(np.mean(errors))
 
 
-def noise_power(judged: Sequence[Judged]) -> float:
-    """Return the mean variance of the noise: the mean squared error of the noisy pictures."""
-    return float(np.mean([part.variance.mean() for part in judged]))
-
-
-def decibels(error: float) -> float:
-    """Return the PSNR on the range [0, 1] of a mean squared error; infinite for zero or less."""
-    return -10 * math.log10(error) if error > 0 else math.inf
-
-
 def in_words(psnr_db: float) -> str:
     """Return a PSNR with its unit; infinite is what an estimate of no error at all comes to."""
     return f"{psnr_db:.1f} dB" if math.isfinite(psnr_db) else "more than can be measured"
@@ -464,8 +455,8 @@ class _Learning:
             judged = self._judged(pace)
             if judged:
                 error = self._error(denoiser, judged)
-                before, after = decibels(noise_power(judged)), decibels(error)
-                estimate = replace(estimate, before_db=before, after_db=after)
+                before = upsnr_db(noise_power(part.variance for part in judged))
+                estimate = replace(estimate, before_db=before, after_db=upsnr_db(error))
         return replace(denoiser, estimate=estimate)
 
     def _error(self, denoiser: Denoiser, judged: Sequence[Judged]) -> float:
@@ -490,13 +481,13 @@ class _Learning:
             return self._only_trained(trained_seconds, plain_seconds, judged)
         self._refuse_if_late(WITHOUT_TRAINING, plain_seconds)
         plain_error = self._error(plain, judged)
-        before = decibels(noise_power(judged))
+        before = upsnr_db(noise_power(part.variance for part in judged))
         seconds = self.work.left - plain_seconds - self._seconds_to_judge()
         if seconds < TRAINING_SECONDS_MIN:
             reason = (
                 f"for a training as well {TRAINING_SECONDS_MIN - seconds:.0f} s more were needed"
             )
-            estimate = Estimate(self.noise, before, decibels(plain_error), reason)
+            estimate = Estimate(self.noise, before, upsnr_db(plain_error), reason)
             return replace(plain, estimate=estimate)
         training = self._trained(BY_TRAINING, seconds, whole=False)
         trained = self._denoiser(BY_TRAINING, training.method)
@@ -508,10 +499,10 @@ class _Learning:
             else (plain, plain_error, trained, trained_error)
         )
         reason = (
-            f"estimated {in_words(decibels(error))} on held-out parts, {other.method} "
-            f"{in_words(decibels(other_error))}"
+            f"estimated {in_words(upsnr_db(error))} on held-out parts, {other.method} "
+            f"{in_words(upsnr_db(other_error))}"
         )
-        return replace(best, estimate=Estimate(self.noise, before, decibels(error), reason))
+        return replace(best, estimate=Estimate(self.noise, before, upsnr_db(error), reason))
 
     def _only_trained(
         self, trained_seconds: float, plain_seconds: float, judged: Sequence[Judged]

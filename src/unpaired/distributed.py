@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,6 @@ from unpaired.errors import UnpairedError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Optimizer = TypeVar("Optimizer", bound=torch.optim.Optimizer)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Alone:
         """Move a module to the device."""
         return module.to(self.device)
 
-    def setup_optimizers(self, optimizer: Optimizer) -> Optimizer:
+    def setup_optimizers(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Return the optimizer as it is."""
         return optimizer
 

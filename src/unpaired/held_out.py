@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def judged_part(values: np.ndarray, pixels: int, stride: int) -> Judged | None:
     part = held_out[top : top + rows, left : left + columns]
     variances = [noise_variance(phase).astype(np.float32) for phase in split_phases(part, stride)]
     return Judged(part, join_phases(variances, rows, columns))
+
+
+def noise_power(variances: Iterable[np.ndarray]) -> float:
+    """Return the mean variance of the noise: the mean squared error of the noisy parts."""
+    return float(np.mean([variance.mean() for variance in variances]))
 
 
 def to_learn_from(values: np.ndarray) -> np.ndarray:

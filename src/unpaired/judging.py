@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from unpaired.devices import choose_device
+from unpaired.held_out import noise_power
 from unpaired.liveliness import liveliest
 from unpaired.methods import PER_IMAGE
 from unpaired.methods.base import Restorer
@@ -154,7 +155,7 @@ def _judge(
 def noisy_psnr_db(judging: Path) -> float:
     """Return the PSNR of the noisy pictures themselves, by the variance of their noise."""
     pack = Pack(judging)
-    return upsnr_db(float(np.mean([pack.read(index, "variance").mean() for index in pack])))
+    return upsnr_db(noise_power(pack.read(index, "variance") for index in pack))
 
 
 def shown_pages(pack: Pack) -> list[int]:

@@ -257,7 +257,8 @@ def _write(
 ) -> int:
     columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
     with atomic_path(path) as aside:
-        with _new_hdf5(aside) as pack, open(aside, "r+b") as raw:
+        hdf5 = h5py.File(aside, "w", libver="latest", userblock_size=SEAL_BYTES)
+        with hdf5 as pack, open(aside, "r+b") as raw:
             for record in records:
                 _reserve(raw.fileno(), pack, sum(a.nbytes for a in record.arrays.values()))
                 _append(pack, record, len(columns["name"]))
@@ -284,10 +285,6 @@ def _write(
         os.truncate(aside, used_bytes)
         _seal(aside)
         return len(columns["name"])
-
-
-def _new_hdf5(path: Path) -> h5py.File:
-    return h5py.File(path, "w", libver="latest", userblock_size=SEAL_BYTES)
 
 
 def _seal(path: Path) -> None:

@@ -28,8 +28,6 @@ COLUMNS = (
     "seconds per megapixel",
     "memory, MiB",
 )
-
-
 WIDTH = 128  # characters
 NARROW_COLUMNS = 4
 

@@ -66,7 +66,7 @@ def test_every_row_is_run(project, number):
 
 @pytest.mark.workflow
 @pytest.mark.long
-@pytest.mark.parametrize("number", [2, 6])
+@pytest.mark.parametrize("number", [2, 6, 7])
 def test_every_row_on_real_noise_is_run(project, number):
     lines = lines_of(project, number, *CAMERA)
     assert all(float(line["value"]) > 0 for line in lines)

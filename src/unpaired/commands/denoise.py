@@ -412,9 +412,7 @@ class _Run:
             self.clock.phase("writing the page")
             lines = [*self.report.lines, self.report.count(self.outputs.folder)]
             if len(self.places) < len(self.report.written):
-                lines.append(
-                    f"Here are {len(self.places)} of them, evenly chosen, and the noise taken away."
-                )
+                lines.append(f"Here are {len(self.places)} of them, evenly chosen.")
             write_before_after(
                 page,
                 title="Before and after",

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtr, stdtrit
 
 from unpaired.errors import UnpairedError
 from unpaired.metrics.noise_correlation import NoiseCorrelation
@@ -153,8 +152,8 @@ def interval(draws: np.ndarray, n_units: int) -> tuple[float, float]:
     """
     if n_units < UNITS_MIN:
         return math.nan, math.nan
-    quantile = student_t.ppf((1 + CONFIDENCE) / 2, n_units - 1)
-    tail = norm.cdf(-quantile * math.sqrt(n_units / (n_units - 1)))
+    quantile = stdtrit(n_units - 1, (1 + CONFIDENCE) / 2)
+    tail = ndtr(-quantile * math.sqrt(n_units / (n_units - 1)))
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
