@@ -16,9 +16,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/synthesize.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/submission.smk"
-include: "workflow/rules/noise_statistics.smk"
-include: "workflow/rules/colour_figures.smk"
-include: "workflow/rules/judgments.smk"
+include: "workflow/rules/systems.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 
@@ -26,11 +24,9 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [f"results/{plan.name}.csv" for plan in PLANS.values()],
-        [path for plan in PLANS.values() for path in figures_of(plan)],
-        [f"results/figures/{NOISE_STATISTICS}.png"] if degradations() else [],
-        colour_figures(),
-        judgment_figures(),
+        [f"results/{plan.name}.csv" for plan in RUN.plans.values()],
+        [path for plan in RUN.plans.values() for path in figures_of(plan)],
+        STAGE_TARGETS,
         REPORT,
 
 

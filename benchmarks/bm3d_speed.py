@@ -3,7 +3,7 @@
 python benchmarks/bm3d_speed.py --pictures DATA/kodak --images 6
 
 Noise of 25 of 255, its level estimated. deepinv gets the paper's wavelets, which need a library
-under a copyleft licence there, as matrices, and a search radius of 12 and small chunks, because
+under a copyleft license there, as matrices, and a search radius of 12 and small chunks, because
 with its defaults it takes several times longer.
 """
 
@@ -21,9 +21,9 @@ from deepinv.models import BM3D
 from PIL import Image
 from torch import Tensor
 
-from unpaired.methods.bm3d import BIORTHOGONAL_1_5, HAAR, bm3d, wavelet_matrix
-from unpaired.methods.cbm3d import OPPONENT
 from unpaired.metrics.noise_level import estimate_noise_std
+from unpaired.systems.denoising.methods.bm3d import BIORTHOGONAL_1_5, HAAR, bm3d, wavelet_matrix
+from unpaired.systems.denoising.methods.cbm3d import OPPONENT
 
 NOISE_STD = 25 / 255
 

@@ -1,4 +1,4 @@
-r"""How fast pictures are colorized from file to file, and what colours cost in a training step.
+r"""How fast pictures are colorized from file to file, and what colors cost in a training step.
 
     python benchmarks/colorize_speed.py [--width 64] [--threads 2]
 
@@ -29,17 +29,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from unpaired.color.ab_bins import decode, soft_cross_entropy, soft_encode
-from unpaired.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
-from unpaired.colour_evaluation import shrunk
-from unpaired.commands.colorize import Options, colorize, colorize_picture
-from unpaired.datasets.embedded import test_records
-from unpaired.images import in_rgb, read_picture, write_picture
-from unpaired.methods import create
-from unpaired.methods.base import TrainingState
-from unpaired.methods.colorization import Colorization
-from unpaired.steps import take_step
-from unpaired.weights import save_model
+from unpaired.data.sources.embedded import test_records
+from unpaired.imaging.color.ab_bins import decode, soft_cross_entropy, soft_encode
+from unpaired.imaging.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
+from unpaired.imaging.pictures import in_rgb, read_picture, write_picture
+from unpaired.learning.create import create
+from unpaired.learning.method import TrainingState
+from unpaired.learning.steps import take_step
+from unpaired.learning.weights import save_model
+from unpaired.systems.colorization.colorize import Options, colorize, colorize_picture
+from unpaired.systems.colorization.methods.colorization import Colorization
+from unpaired.systems.colorization.scoring import shrunk
 
 SIDE_PX = 256
 PATCH_PX = 176
@@ -78,7 +78,7 @@ def profile(method: Colorization, path: Path, output: Path, precision: str, repe
     """Return what the parts of colorizing one file take, in seconds."""
     picture = read_picture(path)
     rgb = torch.from_numpy(in_rgb(picture).pixels[0]).permute(2, 0, 1)[None].contiguous()
-    coloured = colorize_picture(picture, method, Options(device="cpu", precision=precision))
+    colored = colorize_picture(picture, method, Options(device="cpu", precision=precision))
     with torch.inference_mode():
         lightness = rgb_to_lab(shrunk(rgb, method.picture_px))[:, :1]
         with in_precision(precision):
@@ -103,7 +103,7 @@ def profile(method: Colorization, path: Path, output: Path, precision: str, repe
             "network": best(network, repeats),
             "annealed mean, enlarge": best(annealed, repeats),
             "join with lightness, into gamut, RGB": best(join, repeats),
-            "write the file": best(lambda: write_picture(coloured, output), repeats),
+            "write the file": best(lambda: write_picture(colored, output), repeats),
         }
 
 
@@ -134,7 +134,7 @@ def network_times(width: int, repeats: int) -> dict[str, float]:
 
 
 def step_times(width: int, batch: int, precision: str, layout: torch.memory_format, repeats: int):
-    """Return the seconds of a training step and of what colours take in it."""
+    """Return the seconds of a training step and of what colors take in it."""
     method = create("colorization", width=width, uniform_share=1.0).to(memory_format=layout)
     (phase,) = method.phases()
     images = torch.rand(batch, 3, PATCH_PX, PATCH_PX)
@@ -152,13 +152,13 @@ def step_times(width: int, batch: int, precision: str, layout: torch.memory_form
 
     logits = method.network(100 * torch.rand(batch, 1, PATCH_PX, PATCH_PX)).detach()
 
-    def colours() -> None:
+    def colors() -> None:
         lab = rgb_to_lab(given["image"])
         code = soft_encode(lab[:, 1:, ::4, ::4])
         own = logits.requires_grad_()
         soft_cross_entropy(own, code).mean().backward()
 
-    return best(step, repeats), best(colours, repeats)
+    return best(step, repeats), best(colors, repeats)
 
 
 def main() -> None:
@@ -195,14 +195,14 @@ def main() -> None:
     print(f"\ntraining step, {arguments.batch} pictures of {PATCH_PX} px:")
     plain_step = None
     for precision, layout in (("fp32", torch.contiguous_format), ("bf16", torch.channels_last)):
-        step, colours = step_times(
+        step, colors = step_times(
             arguments.width, arguments.batch, precision, layout, arguments.repeats
         )
         plain_step = plain_step or step
         print(
             f"  {precision}, {str(layout).partition('.')[2]}: {step:.2f} s, "
-            f"{plain_step / step:.2f} times plain fp32; colours {1000 * colours:.0f} ms, "
-            f"{100 * colours / step:.1f} %"
+            f"{plain_step / step:.2f} times plain fp32; colors {1000 * colors:.0f} ms, "
+            f"{100 * colors / step:.1f} %"
         )
     print(f"  (numpy {np.__version__}, torch {torch.__version__})")
 

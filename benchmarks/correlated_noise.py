@@ -1,4 +1,4 @@
-r"""Noise that neighbours share: `unpaired denoise` with stride 1 against the stride it chooses.
+r"""Noise that neighbors share: `unpaired denoise` with stride 1 against the stride it chooses.
 
     python benchmarks/correlated_noise.py --pictures DATA/kodak --images 3 --minutes 1
 
@@ -19,9 +19,10 @@ import tifffile
 import torch
 from scipy.ndimage import convolve1d
 
-from unpaired.commands.denoise import Options, denoise
-from unpaired.images import find_pictures, read_rgb8
-from unpaired.randomness import numpy_generator
+from unpaired.core.randomness import numpy_generator
+from unpaired.imaging.finding import find_pictures
+from unpaired.imaging.pictures import read_rgb8
+from unpaired.systems.denoising.denoise import Options, denoise
 
 
 def blurred_noise(shape: tuple[int, ...], noise_std: float, kernel: list[int], *key) -> np.ndarray:

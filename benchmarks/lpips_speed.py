@@ -22,10 +22,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from unpaired.datasets.embedded import train_records
+from unpaired.core.randomness import numpy_generator
+from unpaired.data.sources.embedded import train_records
 from unpaired.metrics.perceptual import LPIPS, installed_linear_weights
 from unpaired.networks.feature_networks import build, draw_gaussian
-from unpaired.randomness import numpy_generator
 
 SIDE_PX = 64
 TOLD_FROM = 0.01  # of the mean distance: smaller ones are left out where ratios are compared

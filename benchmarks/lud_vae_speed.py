@@ -14,10 +14,10 @@ import torch
 from timing import compare
 from torch import Tensor
 
-from unpaired.devices import choose_device, choose_precision, describe
-from unpaired.methods import create
-from unpaired.methods.base import TrainingState
-from unpaired.steps import take_step
+from unpaired.core.devices import choose_device, choose_precision, describe
+from unpaired.learning.create import create
+from unpaired.learning.method import TrainingState
+from unpaired.learning.steps import take_step
 
 BATCH = 2  # Of each kind of images; the paper's 8 take as long per image.
 HEIGHT_PX = WIDTH_PX = 512

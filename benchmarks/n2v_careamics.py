@@ -8,7 +8,7 @@ Both get the same noisy pictures, one version of each, and no clean ones, and le
 channel, the default of CAREamics; network size, patch, batch, steps, masked share, window,
 optimizer and schedule are equal, in fp32. What differs is theirs: bilinear up-sampling, windows
 without the row and the column of the masked pixel, PyTorch's initial weights, and some patches
-held out for validation. Prints the mean PSNR on 256 px centre crops.
+held out for validation. Prints the mean PSNR on 256 px center crops.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ import torch
 from careamics import CAREamist
 from careamics.config.factories import create_advanced_n2v_config
 
-from unpaired.corruptions.noise import get_noise
-from unpaired.evaluation import compare, observe
-from unpaired.methods import create
-from unpaired.methods.base import Observation
-from unpaired.packs import Pack, Record, write_pack
-from unpaired.randomness import seed_for
-from unpaired.sampling import CropSamples
-from unpaired.training import train
+from unpaired.core.randomness import seed_for
+from unpaired.data.noise import get_noise
+from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.samples import CropSamples
+from unpaired.learning.create import create
+from unpaired.learning.method import Observation
+from unpaired.learning.restoring import observe
+from unpaired.learning.training import train
+from unpaired.systems.denoising.scoring import compare
 
 NOISE = get_noise("gauss25")
 WIDTH, DEPTH, PATCH_PX, BATCH_SIZE = 16, 2, 64, 4
@@ -124,7 +125,7 @@ def main() -> None:
             [Record(n, {"image": image}, n) for n, image in zip(names, noisy, strict=True)],
             source="noisy pictures",
             value_range=(0, 1),
-            colour_space="sRGB",
+            color_space="sRGB",
             settings={},
             total=len(noisy),
         )

@@ -16,11 +16,11 @@ import torch
 from timing import compare
 from torch import Tensor
 
-from unpaired.devices import choose_device, choose_precision, describe
-from unpaired.methods import create
-from unpaired.methods.base import Observation, TrainingState
-from unpaired.methods.neighbor2neighbor import NEIGHBOR_PAIRS
-from unpaired.steps import take_step
+from unpaired.core.devices import choose_device, choose_precision, describe
+from unpaired.learning.create import create
+from unpaired.learning.method import Observation, TrainingState
+from unpaired.learning.steps import take_step
+from unpaired.systems.denoising.methods.neighbor2neighbor import NEIGHBOR_PAIRS
 
 BATCH, PATCH_PX = 4, 256
 HEIGHT_PX, WIDTH_PX = 512, 768

@@ -17,16 +17,17 @@ import torch
 import yaml
 from scipy.stats import t as student_t
 
-from unpaired.corruptions.noise import get_noise
-from unpaired.evaluation import compare
-from unpaired.methods import create
+from unpaired.core.randomness import seed_for
+from unpaired.data.noise import get_noise
+from unpaired.data.packs import Pack
+from unpaired.data.samples import CropSamples
+from unpaired.learning.create import create
+from unpaired.learning.training import train
 from unpaired.metrics.psnr import psnr_db
-from unpaired.packs import Pack
-from unpaired.plan import plan_model
-from unpaired.randomness import seed_for
-from unpaired.sampling import CropSamples
-from unpaired.settings import Row, load_table, parse_settings
-from unpaired.training import train
+from unpaired.pipeline.settings import parse_settings
+from unpaired.pipeline.specs import plan_model
+from unpaired.pipeline.table import Row, load_table
+from unpaired.systems.denoising.scoring import compare
 
 CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 TABLE = CONFIG.parent / "tables" / "table1.yaml"

@@ -22,16 +22,18 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from unpaired.corruptions.noise import NOISES
-from unpaired.devices import choose_device
-from unpaired.evaluation import centre_crop, observe, restore_array
-from unpaired.files import write_rows
-from unpaired.images import find_pictures, read_rgb8
-from unpaired.methods import create
+from unpaired.core.devices import choose_device
+from unpaired.core.files import write_rows
+from unpaired.core.randomness import numpy_generator
+from unpaired.data.noise import NOISES
+from unpaired.imaging.finding import find_pictures
+from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.pixels import center_crop
+from unpaired.learning.create import create
+from unpaired.learning.restoring import observe, restore_array
+from unpaired.learning.weights import load_model
 from unpaired.metrics.coupled_bootstrap import coupled_error_map, noise_variance
 from unpaired.metrics.unsupervised_error import deal_cells, error_map, upsnr_db
-from unpaired.randomness import numpy_generator
-from unpaired.weights import load_model
 
 FIGURES = ("upsnr_db", "coupled_psnr_db", "sub_image_psnr_db", "whole_psnr_db")
 # What is estimated, and the truth that it is held against.
@@ -112,7 +114,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["cbm3d"], help="per-image methods")
     parser.add_argument("--output", type=Path, default=Path("results/ranking"))
     parser.add_argument("--images", type=int, help="the first so many pictures; all if not given")
-    parser.add_argument("--crop-px", type=int, help="centre crops; whole pictures if not given")
+    parser.add_argument("--crop-px", type=int, help="center crops; whole pictures if not given")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -124,7 +126,7 @@ def main() -> None:
         for name, restorer in candidates(arguments, noise.name, device):
             found = []
             for path in pictures:
-                clean = centre_crop(read_rgb8(path, alpha="refuse"), arguments.crop_px) / 255
+                clean = center_crop(read_rgb8(path, alpha="refuse"), arguments.crop_px) / 255
                 noisy, level = observe(clean.astype(np.float32), noise, "ranking", path.name)
                 restore = lambda image, r=restorer, v=level: restore_array(r, image, v, device)  # noqa: E731
                 found.append(errors(clean, noisy, restore, path.name))

@@ -22,13 +22,13 @@ import h5py
 import numpy as np
 import scipy.io
 
-from unpaired.camera import NoiseLevels, add_noise, digitize
-from unpaired.datasets.sidd import PATTERN_OF_PHONE, Instance, medium_raw
-from unpaired.matlab import read_array, write_v5, write_v73
-from unpaired.packs import write_pack, write_pack_in_parts
-from unpaired.randomness import numpy_generator
+from unpaired.core.randomness import numpy_generator
+from unpaired.data.matlab import read_array, write_v5, write_v73
+from unpaired.data.packs import write_pack, write_pack_in_parts
+from unpaired.data.sources.sidd import PATTERN_OF_PHONE, Instance, medium_raw
+from unpaired.imaging.camera import NoiseLevels, add_noise, digitize
 
-ABOUT = {"source": "benchmark", "value_range": (0, 1), "colour_space": "raw", "settings": {}}
+ABOUT = {"source": "benchmark", "value_range": (0, 1), "color_space": "raw", "settings": {}}
 
 
 def write_frames(folder: Path, pairs: int, height: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""SSIM of a 512 x 768 colour picture: this project's against scikit-image's, and their agreement.
+"""SSIM of a 512 x 768 color picture: this project's against scikit-image's, and their agreement.
 
 python benchmarks/ssim_speed.py --runs 7
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from unpaired import table_reference
+from unpaired.pipeline.reference import tables as table_reference
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.datasets.embedded import test_records as embedded_test_records
-from unpaired.datasets.embedded import train_records as embedded_train_records
-from unpaired.packs import Pack, Record, write_pack
+from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.sources.embedded import test_records as embedded_test_records
+from unpaired.data.sources.embedded import train_records as embedded_train_records
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -47,7 +47,7 @@ def make_pack(tmp_path):
     def make(arrays: dict[str, np.ndarray], name: str = "small", **options) -> Pack:
         records = [Record(key, {"image": value}, f"{name}:{key}") for key, value in arrays.items()]
         path = tmp_path / f"{name}.h5"
-        defaults = {"value_range": (0, 255), "colour_space": "sRGB", "settings": {}}
+        defaults = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
         write_pack(path, records, source=name, **(defaults | options))
         return Pack(path)
 
@@ -63,7 +63,7 @@ def train_pack(tmp_path_factory) -> Pack:
         embedded_train_records(None),
         source="embedded_train",
         value_range=(0, 255),
-        colour_space="sRGB",
+        color_space="sRGB",
         settings={},
     )
     return Pack(path)
@@ -87,7 +87,7 @@ def make_pairs(tmp_path):
             for key, (noisy, clean) in pairs.items()
         ]
         path = tmp_path / f"{name}.h5"
-        defaults = {"value_range": (0, 255), "colour_space": "sRGB", "settings": {}}
+        defaults = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
         write_pack(path, records, source=name, **(defaults | options))
         return Pack(path)
 

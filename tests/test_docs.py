@@ -13,26 +13,13 @@ import pytest
 import typer
 import yaml
 
-from unpaired import table_reference
+from tests.conftest import REPOSITORY
+from tests.test_cli import commands, examples_of
 from unpaired.cli import UsageError, app
-from unpaired.help_texts import EXAMPLES
-from unpaired.methods import METHODS
-from unpaired.tables import SIMULATED_OBSERVER
-
-from .conftest import REPOSITORY
+from unpaired.pipeline.reference import tables as table_reference
 
 DOCS = REPOSITORY / "docs"
 TABLES = ["1", "2", "3", "4", "6", "7", "10", "19", "20"]
-JUDGED = {"19", "20"}
-SIMULATED = f"- {SIMULATED_OBSERVER}"
-
-
-@pytest.mark.parametrize("number", TABLES)
-def test_every_row_of_a_table_is_listed(number):
-    text = table_reference.rows(number)
-    for row in table_reference.table(number).rows:
-        assert f"| `{row.name}` " in text
-        assert row.note in text
 
 
 def test_every_table_has_a_page():
@@ -57,46 +44,6 @@ def test_every_picture_of_a_page_is_there_and_small():
             assert (DOCS / name).is_file(), f"{page.name}: {name}"
     for picture in DOCS.glob("table*_*.jpg"):
         assert picture.stat().st_size < 300_000
-
-
-def test_what_a_row_changes_of_its_method_is_told():
-    ours, mu = (
-        next(line for line in table_reference.rows("1").splitlines() if f"| `{name}` " in line)
-        for name in ("neighbor2neighbor_fixed", "laine19_mu")
-    )
-    assert "noise drawn: fixed" in ours
-    assert "`noise_parameter` = `global`, read-out `mu`" in mu
-
-
-@pytest.mark.parametrize("number", TABLES)
-def test_paper_scale_differs_in_no_setting_and_demo_scale_in_some(number):
-    paper = table_reference.differences(number, "paper").splitlines()
-    assert paper == [SIMULATED if number in JUDGED else "- In no setting."]
-    told = table_reference.differences(number, "demo")
-    assert ("centre crops of 256 px" in told) == (number not in JUDGED)
-    assert ("No human saw them" in told) == (number in JUDGED)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_says_something_about_itself(name):
-    assert len(table_reference.method_notes(name)) > 50
-
-
-def test_settings_in_docstrings_become_a_list():
-    notes = table_reference.method_notes("neighbor2neighbor")
-    assert notes.startswith("Neighbor2Neighbor (Huang et al., CVPR 2021)")
-    assert "\n\n- `gamma`: final weight of the regularizer." in notes
-    assert "\n- `subsampler`: " in notes
-    assert "\n- `global_residual`: " in table_reference.method_notes("laine19")
-    assert "\n\n- `width, skip_width`: feature channels" in table_reference.method_notes("dip")
-
-
-def test_noises_and_data_sets():
-    assert "Gaussian, standard deviation 5 to 50 / 255, drawn for every image" in (
-        table_reference.noises()
-    )
-    assert "| `poisson30`   | Poisson, photon count at 1.0: 30 " in table_reference.noises()
-    assert re.search(r"\| `kodak` +\| 24 +\| 10 ", table_reference.datasets())
 
 
 def test_every_page_is_in_the_navigation():
@@ -132,18 +79,7 @@ PAGES = [*PROSE, REPOSITORY / "ARCHITECTURE.md", REPOSITORY / "benchmarks/README
 PAGES += [REPOSITORY / "tests/faults/README.md"]
 COMMANDS_SHOWN_IN = ("Snakefile", "config/**/*.yaml", "profiles/**/*.yaml", "workflow/**/*.smk")
 COMMANDS_SHOWN_IN += ("benchmarks/*.py", "src/**/*.py")
-BRITISH = re.compile(
-    r"\w*(colour|neighbour|behaviour|favour|honour|rumour|vapour|centre|metre\b|fibre|grey|licence"
-    r"|defence|catalogue|analogue|programme\b|artefact|judgement|ageing|sceptic|whilst"
-    r"|(cance|labe|mode|trave|signa|leve)ll(ed|ing)\b"
-    r"|(recogn|organ|real|normal|optim|initial|summar|general|visual|minim|maxim|special|emphas"
-    r"|util|character|standard|synthes|final|equal|critic|apolog|categor|local|stabil)is(e[ds]?|ing"
-    r"|ation)\b|analys(ed?|ing)\b)\w*",
-    re.IGNORECASE,
-)
 CODE = re.compile(r"^```.*?^```$|^    [^\n]*$", re.MULTILINE | re.DOTALL)
-# Names, addresses of links, and code are spelled as they are.
-NAME = re.compile(r"`[^`\n]*`|\]\([^)]*\)|https?://\S+|<!--.*?-->")
 
 
 def split_lines(text: str) -> tuple[list[str], list[str]]:
@@ -205,11 +141,6 @@ def words_of(text: str) -> list[str]:
     return re.sub(r"\]\([^)]*\)", "]", "\n".join(lines)).split()
 
 
-def british_words(text: str) -> list[str]:
-    prose = NAME.sub(" ", "\n".join(split_lines(text)[0]))
-    return [match.group() for match in BRITISH.finditer(prose)]
-
-
 def relative(path) -> str:
     return str(path.relative_to(REPOSITORY))
 
@@ -245,9 +176,9 @@ def test_commands_that_are_wrong_are_found():
         find_command(named.split()[1:])
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", commands())
 def test_examples_in_the_help_are_understood(name):
-    for line in EXAMPLES[name]:
+    for line in examples_of(name):
         command, rest = find_command(shlex.split(line)[1:])
         command.make_context(command.name, rest)
 
@@ -327,19 +258,6 @@ def test_every_paragraph_starts_like_a_sentence(page):
     """None goes on where a code box broke off: "prints the distance"."""
     paragraphs = re.split(r"\n\s*\n", CODE.sub("\n\n", page.read_text()))
     assert [text for text in paragraphs if re.match(r"[a-z]", text)] == []
-
-
-@pytest.mark.parametrize("page", PROSE, ids=relative)
-def test_spelling_is_american(page):
-    assert british_words(page.read_text()) == []
-
-
-def test_british_spelling_is_found_and_names_are_left_alone():
-    text = (
-        "Grey neighbours, cancelled and recognised. `colour_prior` [is](colour.md).\n\n    centre"
-    )
-    assert british_words(text) == ["Grey", "neighbours", "cancelled", "recognised"]
-    assert british_words("It was called, filled, raised and promised: two analyses.") == []
 
 
 def test_python_in_the_readme_is_python():

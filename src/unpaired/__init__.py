@@ -1,18 +1,22 @@
 """Unpaired: image restoration and synthesis learned without paired data.
 
-``import unpaired as up`` gives what `unpaired.api` holds: `denoise`, `Denoiser`, `load`, `compare`,
-`colorize`, `psnr`, `ssim` and `lpips`, loaded when they are first used.
+``import unpaired as up`` gives what systems offer to Python: `denoise`, `Denoiser`, `load`,
+`compare`, `colorize` and `lpips`, and the metrics `psnr` and `ssim`, loaded when first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from unpaired.api import Denoiser, colorize, compare, denoise, load, lpips, psnr, ssim
-    from unpaired.errors import UnpairedError
+from unpaired.core.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from unpaired.core.errors import UnpairedError
+    from unpaired.metrics.from_python import psnr, ssim
+    from unpaired.systems.colorization.from_python import colorize
+    from unpaired.systems.denoising.from_python import Denoiser, compare, denoise, load
+    from unpaired.systems.perceptual.metric import lpips
+
 __all__ = [
     "Denoiser",
     "UnpairedError",
@@ -25,14 +29,19 @@ __all__ = [
     "psnr",
     "ssim",
 ]
+SHARED = {
+    "UnpairedError": "unpaired.core.errors:UnpairedError",
+    "psnr": "unpaired.metrics.from_python:psnr",
+    "ssim": "unpaired.metrics.from_python:ssim",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from unpaired import catalog
 
-    return getattr(import_module("unpaired.api"), name)
+    return catalog.load((SHARED | catalog.exports())[name])
 
 
 def __dir__() -> list[str]:

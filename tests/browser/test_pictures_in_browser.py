@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unpaired.pages import Place, write_before_after, write_comparison
+from unpaired.systems.denoising.pages import Place, write_before_after, write_comparison
 
 pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[test]'")
 

@@ -7,9 +7,9 @@ import io
 import pytest
 from PIL import Image
 
-from tests.synthetic_results import make_results
-from unpaired.errors import UnpairedError
-from unpaired.reporting.page import write_report
+from tests.pipeline.synthetic_results import make_results
+from unpaired.core.errors import UnpairedError
+from unpaired.pipeline.report.page import write_report
 
 pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[test]'")
 
@@ -40,7 +40,7 @@ def page(browser, address):
     assert browser.get_log("browser") == []
 
 
-def colour_at(element, across, down=0.5):
+def color_at(element, across, down=0.5):
     with Image.open(io.BytesIO(element.screenshot_as_png)) as picture:
         point = int(across * (picture.width - 1)), int(down * (picture.height - 1))
         return picture.convert("RGB").getpixel(point)
@@ -64,19 +64,19 @@ def column(page, title, table="table.numbers"):
 
 def test_the_divider_uncovers_one_picture_or_the_other(page):
     view, divider = pick(page, ".stage .view"), pick(page, "[data-sets=split]")
-    red, right = colour_at(view, 0.25), colour_at(view, 0.75)
+    red, right = color_at(view, 0.25), color_at(view, 0.75)
     assert red == (200, 30, 30)
     assert right != red
     divider.send_keys(Keys.END)
-    assert colour_at(view, 0.75) == red
+    assert color_at(view, 0.75) == red
     divider.send_keys(Keys.HOME)
-    assert colour_at(view, 0.25) == right
+    assert color_at(view, 0.25) == right
 
 
 def test_any_two_pictures_can_be_compared(page):
     view = pick(page, ".stage .view")
     pick(page, "select[data-side=right]").send_keys("clean")
-    assert colour_at(view, 0.75) == (30, 30, 200)
+    assert color_at(view, 0.75) == (30, 30, 200)
     caption = pick(page, ".stage figcaption").text
     assert caption == "left: noisy (22.00 / 0.500); right: clean"
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from sklearn.metrics import auc
 
-from unpaired.color.ab_bins import BINS, bins_to_ab, hard_encode, smoothed_prior
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.color.ab_bins import BINS, bins_to_ab, hard_encode, smoothed_prior
 from unpaired.metrics.colorization import ErrorCurve, rebalancing
 
 
 def with_errors(*errors: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return colours whose distances from the true ones are the given ones, in a row of pixels."""
+    """Return colors whose distances from the true ones are the given ones, in a row of pixels."""
     truth = torch.zeros(2, 1, len(errors), dtype=torch.float64)
     direction = torch.tensor([0.6, -0.8], dtype=torch.float64)
     return truth + direction[:, None, None] * torch.tensor(errors, dtype=torch.float64), truth
@@ -75,17 +75,17 @@ def test_rebalanced_weights_are_inverse_to_the_prior():
     weights = rebalancing(truth, prior)
     assert weights[0, 0].item() == pytest.approx(0.5 / 0.9)
     assert weights[0, 9].item() == pytest.approx(0.5 / 0.1)
-    # Each colour counts the same, however rare: nine right, one wrong.
+    # Each color counts the same, however rare: nine right, one wrong.
     curve = ErrorCurve()
     curve.add(torch.where(torch.arange(10) < 9, truth, -truth), truth, weights)
     missed = 2 * truth[:, 0, 9].norm().item()
     assert curve.result().pooled == pytest.approx(0.5 + 0.5 * max(0, 1 - missed / 150), abs=0.002)
-    with pytest.raises(UnpairedError, match="empty in the colour prior"):
+    with pytest.raises(UnpairedError, match="empty in the color prior"):
         rebalancing(bins_to_ab(torch.tensor([[[3]]]))[0], prior)
 
 
 def test_gray_loses_by_rebalancing():
-    """As in Table 2.1: where most pixels are pale, gray is good unless rare colours count more."""
+    """As in Table 2.1: where most pixels are pale, gray is good unless rare colors count more."""
     generator = torch.Generator().manual_seed(0)
     truth = 12 * torch.randn(2, 60, 60, generator=generator)
     prior = smoothed_prior([truth[None]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.coupled_bootstrap import ALPHA, NOISE_RATIO, coupled_error_map, noise_variance
 
 STD = 0.1

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from unpaired.errors import UnpairedError
-from unpaired.evaluation import to_uint8
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.pixels import to_uint8
 from unpaired.metrics.fsim import fsim, phase_congruency
 
 
@@ -35,7 +35,7 @@ def test_properties(photographs):
     scores = [fsim(clean, noisy(clean, deviation)) for deviation in (5, 15, 45)]
     assert 1 > scores[0] > scores[1] > scores[2] > 0
     assert fsim(clean, noisy(clean, 15)) == pytest.approx(fsim(noisy(clean, 15), clean))
-    # Rolling the colours changes the chroma and hardly the luminance's structure.
+    # Rolling the colors changes the chroma and hardly the luminance's structure.
     rolled = np.roll(clean, 1, axis=-1)
     assert fsim(clean, rolled) < fsim(clean, rolled, chromatic=False)
     gray = clean[..., :1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.lab_l2 import lab_l2
 
 

@@ -8,8 +8,8 @@ from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure as torchmetrics_ms_ssim,
 )
 
-from unpaired.errors import UnpairedError
-from unpaired.evaluation import to_uint8
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.pixels import to_uint8
 from unpaired.metrics.ms_ssim import ms_ssim
 
 

@@ -43,7 +43,7 @@ def coefficients(result: NoiseCorrelation) -> np.ndarray:
 
 
 def true_coefficients(kernel: np.ndarray) -> np.ndarray:
-    """What a kernel does to white noise: its autocorrelation at the direct neighbours."""
+    """What a kernel does to white noise: its autocorrelation at the direct neighbors."""
     padded = np.pad(kernel, 2)
     shifts = [(0, 1), (1, 0), (1, 1), (1, -1)]
     horizontal, vertical, down, up = (

@@ -6,7 +6,7 @@ import skimage.data
 import torch
 from deepinv.models import PatchCovarianceNoiseEstimator
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.noise_level import estimate_noise_std
 
 
@@ -20,15 +20,15 @@ def noisy(clean: np.ndarray, noise_std: float, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea"])
 @pytest.mark.parametrize(("noise_std", "tolerance"), [(5, 0.1), (25, 0.02), (50, 0.02)])
-def test_finds_the_noise_of_a_colour_photograph(name, noise_std, tolerance):
+def test_finds_the_noise_of_a_color_photograph(name, noise_std, tolerance):
     estimate = estimate_noise_std(noisy(crop(name), noise_std))
     assert estimate == pytest.approx(noise_std, rel=tolerance)
 
 
 @pytest.mark.parametrize(("noise_std", "tolerance"), [(25, 0.06), (50, 0.04)])
-def test_finds_the_noise_of_a_grey_photograph(noise_std, tolerance):
-    grey = crop("astronaut").mean(axis=-1)
-    assert estimate_noise_std(noisy(grey, noise_std)) == pytest.approx(noise_std, rel=tolerance)
+def test_finds_the_noise_of_a_gray_photograph(noise_std, tolerance):
+    gray = crop("astronaut").mean(axis=-1)
+    assert estimate_noise_std(noisy(gray, noise_std)) == pytest.approx(noise_std, rel=tolerance)
 
 
 def test_pure_noise_is_found_to_a_hundredth():

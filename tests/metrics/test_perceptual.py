@@ -5,20 +5,15 @@ from __future__ import annotations
 import lpips as authors
 import numpy as np
 import pytest
+import timm
 import torch
 from torchvision import models
 
-import unpaired.metrics
-from unpaired.errors import UnpairedError
-from unpaired.metrics.perceptual import (
-    LPIPS,
-    installed_linear_weights,
-    load_metric,
-    load_published,
-    lpips,
-    to_tensor,
-)
+import unpaired
+from unpaired.core.errors import UnpairedError
+from unpaired.metrics.perceptual import LPIPS, installed_linear_weights, load_published, to_tensor
 from unpaired.networks.feature_networks import NETWORKS, build
+from unpaired.systems.perceptual.metric import _metric_of, load_metric, lpips
 
 # The authors' package builds torchvision's networks in a deprecated way.
 pytestmark = [
@@ -262,11 +257,9 @@ def test_linear_weights_are_read_strictly(tmp_path):
 
 def test_the_function_is_exported_and_takes_arrays_and_tensors(tmp_path, monkeypatch):
     """With a random backbone in the place of torchvision's file."""
-    from unpaired.metrics import perceptual
-
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    perceptual._metric_of.cache_clear()
-    assert unpaired.metrics.lpips is lpips
+    _metric_of.cache_clear()
+    assert unpaired.lpips is lpips
     first, second = patches(2)
     with pytest.raises(UnpairedError, match=r"put alexnet-owt-7be5be79.pth"):
         lpips(first, second)
@@ -284,11 +277,68 @@ def test_the_function_is_exported_and_takes_arrays_and_tensors(tmp_path, monkeyp
     assert lpips(arrays[0][..., 0], arrays[1][..., 0]) > 0
     with pytest.raises(UnpairedError, match="must be uint8 or floating"):
         lpips(arrays[0].astype(int), arrays[1])
-    perceptual._metric_of.cache_clear()
+    _metric_of.cache_clear()
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(UnpairedError, match="alex, vgg, squeeze, and models trained here"):
-        load_metric("resnet")
+    with pytest.raises(
+        UnpairedError, match=r"near it: resnet18, .*alex, vgg, squeeze and those of"
+    ):
+        load_metric("resnt18")
     with pytest.raises(UnpairedError, match=r"no version '0\.2'"):
         LPIPS(build("alex", 0.25), version="0.2")
+
+
+@pytest.fixture
+def timm_file(tmp_path):
+    """A file of random weights of the tiny network of timm's that the tests use."""
+    torch.manual_seed(0)
+    whole = timm.create_model("test_vit3")
+    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+    return whole.eval(), tmp_path / "weights.pth"
+
+
+def test_a_network_of_timm_without_weights_is_a_closed_form(timm_file):
+    """Mean over positions of the squared difference of unit vectors, summed over its layers."""
+    whole, path = timm_file
+    mean, std = (torch.tensor(whole.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    first, second = patches(2, 160, 160)
+    expected = torch.zeros(2)
+    with torch.inference_mode():
+        features = [
+            whole.forward_intermediates((picture - mean) / std, 3, intermediates_only=True)
+            for picture in (first, second)
+        ]
+        for a, b in zip(*features, strict=True):
+            difference = a / a.norm(dim=1, keepdim=True) - b / b.norm(dim=1, keepdim=True)
+            expected += difference.square().sum(dim=1).mean(dim=(1, 2))
+        metric = load_metric("test_vit3", path)
+        torch.testing.assert_close(metric(first, second), expected)
+        torch.testing.assert_close(lpips(first, second, net="test_vit3", weights=path), expected)
+        assert metric(first, first).abs().max() == 0
+    assert list(metric.weights) == []
+
+
+def test_the_input_of_a_network_of_timm_is_standardized_by_its_own_numbers():
+    for name in ("test_resnet", "test_vit3"):
+        metric = LPIPS(build(name), learned=False)
+        config = metric.network.features.pretrained_cfg
+        picture = torch.rand(1, 3, 40, 40)
+        mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
+        torch.testing.assert_close(metric.standardized(picture), (picture - mean) / std)
+
+
+def test_gradients_flow_through_a_network_of_timm(timm_file):
+    metric = load_metric("test_vit3", timm_file[1])
+    first, second = patches(1, 50, 71)
+    first.requires_grad_()
+    metric(first, second).sum().backward()
+    assert first.grad.isfinite().all()
+    assert first.grad.abs().amin(dim=(0, 1)).max() > 0
+
+
+def test_weights_of_channels_are_of_the_published_networks_alone(timm_file, tmp_path):
+    with pytest.raises(UnpairedError, match="LPIPS has no network 'test_vit3'"):
+        load_published("test_vit3", backbone=timm_file[1])
+    with pytest.raises(UnpairedError, match="a model has its weights"):
+        load_metric(tmp_path / "model.safetensors", timm_file[1])

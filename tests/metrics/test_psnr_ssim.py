@@ -8,8 +8,8 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from unpaired.errors import UnpairedError
-from unpaired.evaluation import to_uint8
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.pixels import to_uint8
 from unpaired.metrics.psnr import psnr_db
 from unpaired.metrics.ssim import ssim
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.two_alternative import agreement, average_precision, ceiling, consistency
 
 

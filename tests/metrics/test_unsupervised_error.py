@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.core.randomness import numpy_generator
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import (
     BLOCK_PX,
@@ -24,7 +25,6 @@ from unpaired.metrics.unsupervised_error import (
     upsnr_db,
     upsnr_text,
 )
-from unpaired.randomness import numpy_generator
 
 STD = 0.1
 LEVEL = 0.4

@@ -7,7 +7,7 @@ from tests.networks.checks import assert_bf16_output_is_finer_than_8_bits
 from unpaired.networks.blind_spot_unet import BlindSpotUNet
 from unpaired.networks.neighbors import mean_of_neighbors
 
-NEIGHBOURS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+NEIGHBORS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
 
 
 def network(channels: int = 1, outputs: int = 1, **options) -> BlindSpotUNet:
@@ -38,7 +38,7 @@ def changes(made: BlindSpotUNet, image: torch.Tensor, indices: torch.Tensor) -> 
     ("height", "width", "every", "global_residual"),
     [(32, 32, 1, False), (32, 32, 1, True), (64, 32, 7, False)],
 )
-def test_no_output_sees_its_own_pixel_and_all_see_their_neighbours(
+def test_no_output_sees_its_own_pixel_and_all_see_their_neighbors(
     height, width, every, global_residual
 ):
     made = network(2, 5, global_residual=global_residual)
@@ -50,7 +50,7 @@ def test_no_output_sees_its_own_pixel_and_all_see_their_neighbours(
             rows, columns = indices // width, indices % width
             assert changed[here, rows, columns].max() == 0
             inside = (rows > 0) & (rows < height - 1) & (columns > 0) & (columns < width - 1)
-            for down, right in NEIGHBOURS:
+            for down, right in NEIGHBORS:
                 seen = changed[here[inside], rows[inside] + down, columns[inside] + right]
                 assert (seen > 1e-4).all()
 
@@ -92,7 +92,7 @@ def test_parameters():
     assert sum(p.numel() for p in BlindSpotUNet(3, 9).parameters()) == 1_269_129
 
 
-def test_global_residual_starts_at_the_mean_of_the_neighbours():
+def test_global_residual_starts_at_the_mean_of_the_neighbors():
     image = torch.rand(1, 3, 32, 64)
     output = BlindSpotUNet(3, 9, width=4, global_residual=True)(image)
     assert torch.equal(output[:, :3], mean_of_neighbors(image))
@@ -109,17 +109,17 @@ def test_he_gives_the_last_layer_gain_one():
 
 
 def test_margin_covers_the_receptive_field():
-    """The centre's gradient must vanish beyond the margin, and not long before it."""
+    """The center's gradient must vanish beyond the margin, and not long before it."""
     torch.manual_seed(0)
     made = BlindSpotUNet(1, 1, width=4, negative_slope=1.0)
     size = 704
     image = torch.rand(1, 1, size, size, requires_grad=True)
     # This row reaches farthest up: it is the last of its pooling cells.
-    centre = size // 2 - 1
-    made(image)[0, 0, centre, centre].backward()
+    center = size // 2 - 1
+    made(image)[0, 0, center, center].backward()
     reach = image.grad[0, 0].abs().amax(1).nonzero().ravel()
-    assert 280 < centre - reach.min().item() <= made.margin_px
-    assert 280 < reach.max().item() - centre <= made.margin_px
+    assert 280 < center - reach.min().item() <= made.margin_px
+    assert 280 < reach.max().item() - center <= made.margin_px
 
 
 def test_bf16_output_is_finer_than_8_bits():

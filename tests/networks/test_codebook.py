@@ -82,15 +82,15 @@ def test_dead_codes_are_moved_to_features():
 
 def test_the_codebook_becomes_a_sample_and_then_the_means_of_clusters():
     torch.manual_seed(1)
-    centres = torch.tensor([[0.0, 0], [4, 0], [0, 4], [4, 4]])
+    centers = torch.tensor([[0.0, 0], [4, 0], [0, 4], [4, 4]])
     book = make(codes=16)
     for _ in range(400):
-        rows = centres.repeat(16, 1) + 0.2 * torch.randn(64, 2)
+        rows = centers.repeat(16, 1) + 0.2 * torch.randn(64, 2)
         quantized = book(as_features(rows))
         book.update()
     assert quantized.perplexity > 10
     assert quantized.commitment < 0.2**2
-    near = torch.cdist(centres, book.vectors).argmin(0)
+    near = torch.cdist(centers, book.vectors).argmin(0)
     assert set(near.tolist()) == {0, 1, 2, 3}
 
 

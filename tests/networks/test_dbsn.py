@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unpaired.networks.dbsn import CentreMaskedConv2d, DilatedBlindSpotNet, PointwiseStack
+from unpaired.networks.dbsn import CenterMaskedConv2d, DilatedBlindSpotNet, PointwiseStack
 from unpaired.networks.neighbors import mean_of_neighbors
 
 
@@ -13,7 +13,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def randomized(network: nn.Module) -> nn.Module:
-    """Non-zero weights everywhere, the centre taps of masked convolutions included."""
+    """Non-zero weights everywhere, the center taps of masked convolutions included."""
     torch.manual_seed(0)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -25,8 +25,8 @@ def outputs(network: nn.Module, stack: nn.Module, image: Tensor) -> Tensor:
     return torch.cat([mean, stack(features)], dim=1)
 
 
-def self_and_neighbour_change(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Change every pixel in turn; return how its own output and its neighbours' moved."""
+def self_and_neighbor_change(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Change every pixel in turn; return how its own output and its neighbors' moved."""
     stack = randomized(PointwiseStack(network.join.out_channels, 2, width=4, layers=3))
     height, width = image.shape[-2:]
     own, near = torch.zeros(height, width), torch.zeros(height, width)
@@ -63,7 +63,7 @@ def test_no_output_depends_on_its_own_pixel(global_residual):
     """Every pixel of the image, borders and corners included, through all blocks."""
     network = randomized(DilatedBlindSpotNet(2, width=4, blocks=8, global_residual=global_residual))
     image = torch.rand(1, 2, 24, 20, dtype=torch.float64)
-    own, near = self_and_neighbour_change(network, image)
+    own, near = self_and_neighbor_change(network, image)
     assert own.max() == 0
     assert near.min() > 0
 
@@ -81,8 +81,8 @@ def test_each_branch_is_blind_by_itself(kernel_px):
     assert image.grad[0, :, 8, 9].abs().max() > 0
 
 
-def test_the_centre_neither_acts_nor_learns():
-    convolution = CentreMaskedConv2d(2, 3)
+def test_the_center_neither_acts_nor_learns():
+    convolution = CenterMaskedConv2d(2, 3)
     features = torch.rand(1, 2, 6, 6)
     before = convolution(features)
     before.square().sum().backward()
@@ -103,7 +103,7 @@ def test_training_and_saved_weights_stay_blind():
         optimizer.step()
     copy = DilatedBlindSpotNet(1, width=4, blocks=1)
     copy.load_state_dict(network.state_dict())
-    own, _ = self_and_neighbour_change(copy.double(), image[:1].double())
+    own, _ = self_and_neighbor_change(copy.double(), image[:1].double())
     assert own.max() == 0
 
 
@@ -112,16 +112,16 @@ def test_margin_is_the_reach_and_no_more(blocks):
     network = randomized(DilatedBlindSpotNet(1, width=3, blocks=blocks))
     margin = network.margin_px
     assert margin == 2 + 6 * blocks
-    side, centre = 2 * margin + 9, margin + 4
+    side, center = 2 * margin + 9, margin + 4
     # Positive weights and inputs: no activation is closed and nothing cancels.
     for parameter in network.parameters():
         parameter.data.abs_()
     image = torch.rand(1, 1, side, side, dtype=torch.float64, requires_grad=True)
-    network(image)[0][0, 0, centre, centre].backward()
+    network(image)[0][0, 0, center, center].backward()
     seen = image.grad[0, 0].abs() > 0
     rows, columns = (seen.any(axis).nonzero().ravel() for axis in (1, 0))
     for found in (rows, columns):
-        assert (centre - found.min().item(), found.max().item() - centre) == (margin, margin)
+        assert (center - found.min().item(), found.max().item() - center) == (margin, margin)
 
 
 def test_margin_of_the_published_network():
@@ -129,7 +129,7 @@ def test_margin_of_the_published_network():
     assert DilatedBlindSpotNet.multiple_px == 1
 
 
-def test_global_residual_starts_at_the_mean_of_the_neighbours():
+def test_global_residual_starts_at_the_mean_of_the_neighbors():
     image = torch.rand(2, 3, 13, 18)
     mean, features = DilatedBlindSpotNet(3, width=8, blocks=1, global_residual=True)(image)
     assert torch.equal(mean, mean_of_neighbors(image))

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.networks.distorting_autoencoder import (
     NORMALIZATIONS,
     UPSAMPLINGS,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.networks.feature_networks import (
     NETWORKS,
     build,
+    build_seeded,
     draw_gaussian,
     load_pretrained,
     official_path,
@@ -123,3 +125,70 @@ def test_other_weights_are_refused(torchvision_cache):
     torch.save(models.alexnet, path)
     with pytest.raises(UnpairedError, match="not a PyTorch file of tensors alone"):
         load_pretrained("alex", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("test_resnet.r160_in1k", ["act1", "layer1", "layer2", "layer3", "layer4"]),
+        ("test_vit", ["blocks_3", "blocks_4", "blocks_5"]),
+        ("test_mambaout", ["stages_0", "stages_1", "stages_2", "stages_3"]),
+    ],
+)
+def test_a_network_of_timm_gives_what_timm_gives(name, layers):
+    network = build(name).eval()
+    theirs = timm.create_model(name, features_only=True).eval()
+    theirs.load_state_dict(network.features.state_dict())
+    picture = torch.rand(2, 3, 160, 160)
+    expected = theirs(picture)
+    if name == "test_mambaout":  # Which has its channels last.
+        expected = [feature.movedim(-1, 1) for feature in expected]
+    assert [layer.name for layer in network.layers] == layers
+    assert [layer.channels for layer in network.layers] == theirs.feature_info.channels()
+    for ours, one, layer in zip(network(picture), expected, network.layers, strict=True):
+        torch.testing.assert_close(ours, one, rtol=0, atol=0)
+        assert ours.shape[1] == layer.channels
+    assert all(feature.shape[1:] for feature in network(torch.rand(1, 3, 67, 90)))
+
+
+def test_pictures_of_a_size_that_timm_does_not_take_are_one_line():
+    side = build("test_resnet").smallest_px
+    assert side == 32
+    with pytest.raises(UnpairedError, match="at least 32 pixels a side, not 40 x 31"):
+        build("test_resnet")(torch.rand(1, 3, 31, 40))
+    with pytest.raises(UnpairedError, match="'test_vit_relpos' does not take pictures of 90 x 67"):
+        build("test_vit_relpos")(torch.rand(1, 3, 67, 90))
+
+
+def test_layers_of_one_module_have_names_of_their_own():
+    names = [layer.name for layer in build("coat_tiny").layers]
+    assert len(set(names)) == len(names)
+
+
+def test_random_weights_of_timm_come_from_the_seed_and_leave_the_generator():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, again, other = (build_seeded("test_resnet", 1.0, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [one.features.conv1[0].weight for one in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_weights_of_timm_come_from_a_file(tmp_path):
+    whole = timm.create_model("test_resnet").eval()
+    torch.save(whole.state_dict(), tmp_path / "resnet.pth")
+    network = load_pretrained("test_resnet", tmp_path / "resnet.pth")
+    assert not network.training
+    picture = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(network(picture)[-1], whole.forward_features(picture))
+
+
+def test_other_names_are_refused_with_those_near():
+    for make in (build, load_pretrained):
+        with pytest.raises(UnpairedError, match="unknown feature network 'alexx'; near it: alex"):
+            make("alexx")
+    with pytest.raises(UnpairedError, match="near it: resnet18"):
+        build("resnt18")
+    with pytest.raises(UnpairedError, match="only alex has widths"):
+        build("test_resnet", width=0.5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.networks.feature_networks import build
 from unpaired.networks.kmeans_init import initialize_from_patches, patch_centroids
 
@@ -74,9 +74,9 @@ def test_filters_are_centroids_of_whitened_patches():
     left, values, right = np.linalg.svd(patches - patches.mean(0), full_matrices=False)
     size = np.sqrt(len(patches))
     whitened = (left * size)[:, :5]
-    centres = np.stack([whitened[kind == k].mean(0) for k in range(6)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    expected = centres / (values[:5] / size) @ right[:5]
+    centers = np.stack([whitened[kind == k].mean(0) for k in range(6)])
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    expected = centers / (values[:5] / size) @ right[:5]
     cosines = (
         filters
         @ expected.T

@@ -166,11 +166,11 @@ def test_margin_covers_the_receptive_field():
     for parameter in network.parameters():
         parameter.data.abs_().add_(1e-3)  # No ReLU closes, nothing cancels.
     size, furthest = 256, 0
-    for centre in (124, 125, 126, 127, 128, 131):
+    for center in (124, 125, 126, 127, 128, 131):
         image = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-        network.decode_image(network.encode_image(image))[0, 0, centre, centre].backward()
+        network.decode_image(network.encode_image(image))[0, 0, center, center].backward()
         reach = image.grad[0].abs().amax((0, 1)).nonzero().ravel()
-        furthest = max(furthest, centre - reach.min().item(), reach.max().item() - centre)
+        furthest = max(furthest, center - reach.min().item(), reach.max().item() - center)
     assert network.margin_px - 24 < furthest <= network.margin_px
 
 

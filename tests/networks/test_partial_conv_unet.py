@@ -153,7 +153,7 @@ def test_dropout_drops_single_values_at_its_rate_and_keeps_the_mean(rate):
     count = kept.numel()
     expected = [count * (1 - rate), count * rate]
     assert chisquare([kept.sum().item(), count - kept.sum().item()], expected).pvalue > 1e-3
-    # Four neighbours in memory share a draw of 64 bits; channels lie next to each other there.
+    # Four neighbors in memory share a draw of 64 bits; channels lie next to each other there.
     flat = kept.permute(0, 2, 3, 1).double()
     for shift in (1, 2, 3, 4):
         for a, b in (

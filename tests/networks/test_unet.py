@@ -42,15 +42,15 @@ def test_global_residual_starts_at_the_identity():
 
 
 def test_margin_covers_the_receptive_field():
-    """The gradient of the centre pixel must vanish beyond the margin, and not long before it."""
+    """The gradient of the center pixel must vanish beyond the margin, and not long before it."""
     torch.manual_seed(0)
     network = UNet(1, 1, width=4, negative_slope=1.0, initialization="he")
     size = 448
     image = torch.rand(1, 1, size, size, requires_grad=True)
-    centre = size // 2
-    network(image)[0, 0, centre, centre].backward()
+    center = size // 2
+    network(image)[0, 0, center, center].backward()
     reach = image.grad[0, 0].abs().amax(0).nonzero().ravel()
-    furthest = max(centre - reach.min().item(), reach.max().item() - centre)
+    furthest = max(center - reach.min().item(), reach.max().item() - center)
     assert 120 < furthest <= UNet.margin_px
 
 

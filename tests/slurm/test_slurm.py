@@ -86,7 +86,7 @@ def test_the_table_is_filled_and_a_second_run_has_nothing_to_do(finished):
     assert len(project.cluster.jobs()) == before
 
 
-def test_a_cancelled_training_is_submitted_again_and_resumes(project, undisturbed):
+def test_a_canceled_training_is_submitted_again_and_resumes(project, undisturbed):
     run = project.start(*TRAINING)
     wait_for_checkpoint(project, run)
     project.cluster.run("scancel", job_of_training(project)["JobId"])

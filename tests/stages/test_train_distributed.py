@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unpaired.distributed import Processes
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.core.processes import Processes
 
 STEPS, BATCH = 20, 4
 

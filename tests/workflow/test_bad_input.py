@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import SMOKE, TABLE
+from tests.workflow.conftest import SMOKE, TABLE
 
 pytestmark = pytest.mark.workflow
 
@@ -51,8 +51,8 @@ def test_wrong_settings(project, setting, message):
             "error: data set 'kodak': src/kodak does not exist; get Kodak",
         ),
         (
-            ["folders={mine: /typo}", "colour_prior=~/typo.npy"],
-            "folders.mine: /typo does not exist; check its name; colour_prior: /",
+            ["folders={mine: /typo}", "color_prior=~/typo.npy"],
+            "folders.mine: /typo does not exist; check its name; color_prior: /",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_bad_pictures_are_all_named(project):
 
 @pytest.mark.long
 def test_a_test_picture_among_the_training_pictures(project):
-    from unpaired.datasets.embedded import test_records as embedded_test_records
+    from unpaired.data.sources.embedded import test_records as embedded_test_records
 
     folder = project.folder / "photos"
     folder.mkdir()

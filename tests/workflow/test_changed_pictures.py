@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from .conftest import TABLE, Project, make_copy
+from tests.workflow.conftest import TABLE, Project, make_copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 

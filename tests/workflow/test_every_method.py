@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from unpaired.settings import load_table
+from unpaired.pipeline.table import load_table
 
 # What follows --config is added to the demo's settings, whose trainings are of minutes.
 DEMO_OVERRIDES = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())["overrides"]

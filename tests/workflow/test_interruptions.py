@@ -52,7 +52,7 @@ def worker_of(run):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    from .conftest import Project, make_copy
+    from tests.workflow.conftest import Project, make_copy
 
     project = Project(make_copy(tmp_path_factory.mktemp("undisturbed") / "project"))
     done = project.run(*ARGUMENTS)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from .conftest import SMOKE, TABLE
+from tests.workflow.conftest import SMOKE, TABLE
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
@@ -43,7 +43,7 @@ def test_the_state_of_a_job_is_told_in_snakemakes_words(project, tmp_path):
         "TIMEOUT": "failed",
         "NODE_FAIL": "failed",
         "OUT_OF_MEMORY": "failed",
-        "CANCELLED": "failed",
+        "CANCELLED": "failed",  # codespell:ignore
         "": "failed",
     }
     for state, told in expected.items():

@@ -10,9 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.test_typed_paths import NASTY, PASSED_ON
-
-from .conftest import SMOKE, TABLE
+from tests.pipeline.test_typed_paths import NASTY, PASSED_ON
+from tests.workflow.conftest import SMOKE, TABLE
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
@@ -34,7 +33,7 @@ def write_settings(project) -> None:
         "folders": {"mine": OWN},
         "train_set": "mine",
         "work_root": WORK,
-        "colour_prior": PRIOR,
+        "color_prior": PRIOR,
     }
     assert set(settings) - {"train_set"} | {"overrides"} == PASSED_ON
     (project.folder / "nasty.yaml").write_text(yaml.safe_dump(settings))
@@ -53,8 +52,8 @@ def test_nothing_is_executed_and_all_arrives(project):
     assert (project.folder / WORK).is_dir()
     record = json.loads(next(project.folder.glob("results/models/*/model.json")).read_text())
     assert record["data"][0]["pictures"] == 2
-    colours = ["methods=[gray]", "testsets=[mine]", "noises=null", "train_set=embedded_train"]
-    done = run(project, *colours, "--", "results/table10.part.csv")
+    colors = ["methods=[gray]", "testsets=[mine]", "noises=null", "train_set=embedded_train"]
+    done = run(project, *colors, "--", "results/table10.part.csv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(project.folder.rglob("MARK"))
 

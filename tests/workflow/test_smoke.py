@@ -9,10 +9,9 @@ import os
 import pytest
 from PIL import Image
 
-from unpaired.packs import Pack
-from unpaired.weights import load_model
-
-from .conftest import SMOKE, TABLE
+from tests.workflow.conftest import SMOKE, TABLE
+from unpaired.data.packs import Pack
+from unpaired.learning.weights import load_model
 
 pytestmark = pytest.mark.workflow
 
@@ -95,7 +94,7 @@ def test_touched_files_and_edited_comments_rerun_nothing(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
     for path in clone.folder.rglob("*.py"):
         os.utime(path)
-    for name in ("methods/n2n.py", "training.py", "packs.py", "tables.py"):
+    for name in ("systems/denoising/methods/n2n.py", "learning/training.py", "data/packs.py"):
         path = clone.folder / "src/unpaired" / name
         path.write_text(path.read_text() + "\n# A new comment.\n")
     table = clone.folder / "config/tables/table1.yaml"
@@ -112,7 +111,7 @@ def test_a_fresh_clone_with_results_copied_over_reruns_nothing(finished, tmp_pat
 @pytest.mark.long
 def test_an_edited_method_reruns_itself_and_the_tables_only(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
-    path = clone.folder / "src/unpaired/methods/n2n.py"
+    path = clone.folder / "src/unpaired/systems/denoising/methods/n2n.py"
     path.write_text(path.read_text() + "\nNEW = 1\n")
     done = clone.smoke("-n")
     text = done.stdout + done.stderr
@@ -166,7 +165,7 @@ def test_the_reports(finished, tmp_path):
     for name in (report, TABLE):
         assert f"Adding {name.rpartition('/')[2]}" in done.stdout + done.stderr
     assert (clone.folder / "snakemake.html").stat().st_size > 100_000
-    style = clone.folder / "src/unpaired/templates/report.css"
+    style = clone.folder / "src/unpaired/core/templates/report.css"
     style.write_text(style.read_text() + "/* new */")
     assert "Write results/report.part.html" in clone.run(*SMOKE, "-n", "--", report).stdout
 

@@ -12,14 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import REPOSITORY
-
-from .conftest import TABLE
+from tests.workflow.conftest import TABLE
 
 pytestmark = pytest.mark.workflow
 
 PAGE = REPOSITORY / "docs/add_a_data_set.md"
-REGISTRY = "src/unpaired/datasets/__init__.py"
-READER = "src/unpaired/datasets/garden_pairs.py"
+REGISTRY = "src/unpaired/data/sources/__init__.py"
+READER = "src/unpaired/data/sources/garden_pairs.py"
 
 
 def blocks() -> dict[str, str]:
@@ -77,9 +76,9 @@ def test_a_folder_of_ones_own_is_trained_on_and_scored(project):
 def test_the_entry_and_the_reader_of_pairs_are_found_and_packed(project):
     code = blocks()
     registry = project.folder / REGISTRY
-    text, place = registry.read_text(), "        *_judged_sets(),\n"
-    assert text.count(place) == 1
-    registry.write_text(text.replace(place, code[REGISTRY] + place))
+    text, place = registry.read_text(), "\n)\n"
+    assert text.endswith(place)
+    registry.write_text(text.removesuffix(place) + "\n" + code[REGISTRY] + ")\n")
     (project.folder / READER).write_text(code[READER])
     for side, seed in (("noisy", 1), ("clean", 2)):
         save_pictures(project.folder / f"data/garden_pairs/{side}", 2, seed)
@@ -88,10 +87,10 @@ def test_the_entry_and_the_reader_of_pairs_are_found_and_packed(project):
     assert "found    garden: 12 pictures in data/garden" in said
     packing = (
         "from pathlib import Path\n"
-        "from unpaired.datasets.garden_pairs import records\n"
-        "from unpaired.packs import Pack, write_pack\n"
+        "from unpaired.data.sources.garden_pairs import records\n"
+        "from unpaired.data.packs import Pack, write_pack\n"
         "write_pack(Path('pairs.h5'), records(Path('data/garden_pairs')), source='garden_pairs',"
-        " value_range=(0, 255), colour_space='sRGB', settings={})\n"
+        " value_range=(0, 255), color_space='sRGB', settings={})\n"
         "print(len(Pack(Path('pairs.h5'))))"
     )
     assert run(project, "-c", packing).split()[-1] == "2"

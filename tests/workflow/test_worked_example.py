@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import csv
-import re
 
 import pytest
 
 from tests.conftest import REPOSITORY
-
-from .conftest import TABLE
+from tests.workflow.conftest import TABLE
+from tests.workflow.pages import blocks
 
 pytestmark = pytest.mark.workflow
 
-PAGE = REPOSITORY / "docs/add_a_method.md"
+CODE = blocks(REPOSITORY / "docs/add_a_method.md")
 FIGURE = "results/figures/table1.part_gauss25.png"
 NEW = "noisy_as_clean"
-
-
-def blocks():
-    """Return the page's code, by the file that it belongs to."""
-    found = re.findall(r'```\w+ title="([^",]+)[^"]*"\n(.*?)```', PAGE.read_text(), re.DOTALL)
-    return dict(found)
 
 
 def insert(path, before, line):
@@ -31,13 +24,12 @@ def insert(path, before, line):
 
 
 def follow_the_page(folder):
-    code = blocks()
-    registry, table = "src/unpaired/methods/__init__.py", "config/tables/table1.yaml"
-    (method,) = code.keys() - {registry, table}
-    (folder / method).write_text(code[method])
-    insert(folder / registry, "}\n\n# Methods that restore every image", code[registry])
+    declaration, table = "src/unpaired/systems/denoising/__init__.py", "config/tables/table1.yaml"
+    (method,) = CODE.keys() - {declaration, table}
+    (folder / method).write_text(CODE[method])
+    insert(folder / declaration, '        "noisier2noise":', CODE[declaration])
     rows = folder / table
-    rows.write_text(rows.read_text() + code[table])
+    rows.write_text(rows.read_text() + CODE[table])
 
 
 def smoke(project, *methods):
@@ -75,6 +67,6 @@ def test_the_worked_example_adds_its_row_and_reruns_nothing_else(project):
 
 
 def test_the_example_is_short():
-    lengths = [len(code.splitlines()) for code in blocks().values()]
+    lengths = [len(code.splitlines()) for code in CODE.values()]
     assert sorted(lengths)[:2] == [1, 1]
     assert max(lengths) < 60

@@ -9,22 +9,23 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from unpaired.datasets import (
-    RENDERED,
+from unpaired import catalog
+from unpaired.core.errors import UnpairedError, exit_with
+from unpaired.core.files import lock_file, sha256_of
+from unpaired.core.fingerprint import ROOT, fingerprint
+from unpaired.data.contents import contents_of
+from unpaired.pipeline.datasets import (
     folder_of,
     get_dataset,
     how_to_get,
     is_present,
     require_typed_paths,
 )
-from unpaired.datasets.contents import contents_of
-from unpaired.errors import UnpairedError, exit_with
-from unpaired.files import lock_file, sha256_of
-from unpaired.fingerprint import ROOT, fingerprint
-from unpaired.methods import module_of
-from unpaired.plan import Model, Pairs, Score, TablePlan, plan_tables, uses_gpu
-from unpaired.tasks import module_of_task
-from unpaired.settings import canonical_json, load_table, parse_settings
+from unpaired.pipeline.models import Model, Pairs, Score, TablePlan, short_hash, uses_gpu
+from unpaired.pipeline.plan import plan_tables
+from unpaired.pipeline.run import Run, as_arguments
+from unpaired.pipeline.settings import canonical_json, parse_settings
+from unpaired.pipeline.table import load_table
 
 # The interpreter that runs Snakemake has this package; an activated environment is not needed.
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -32,7 +33,7 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 # Relative, as all paths here: a clone in another place must not look like other input.
 TABLES_FOLDER = Path("config", "tables")
 PAPER_NUMBERS_FOLDER = Path("config", "paper_numbers")
-TEMPLATES_FOLDER = ROOT / "templates"
+TEMPLATES_FOLDER = ROOT / "core" / "templates"
 
 # By number, which is not by name.
 TABLE_FILES = sorted(
@@ -42,25 +43,15 @@ TABLE_FILES = sorted(
 try:
     SETTINGS = parse_settings(config)
     require_typed_paths(SETTINGS)
-    # Identity of the colour prior that the settings name, wherever its file lies.
-    COLOUR_PRIOR = sha256_of(SETTINGS.colour_prior) if SETTINGS.colour_prior else None
     TABLES = sorted(map(load_table, TABLE_FILES), key=lambda table: table.number)
-    PLANS, REFUSALS = plan_tables(TABLES, SETTINGS)
+    RUN = Run(SETTINGS, *plan_tables(TABLES, SETTINGS))
+    STAGE_TARGETS = RUN.stage_targets()
 except UnpairedError as error:
     exit_with(error)
-if not PLANS:
-    exit_with(next(iter(REFUSALS.values())))
+if not RUN.plans:
+    exit_with(next(iter(RUN.refusals.values())))
 
-MODELS = {model.id: model for plan in PLANS.values() for model in [*plan.models, *plan.trainings]}
-RENDERERS = list({m.id: m for plan in PLANS.values() for m in plan.renderers}.values())
-MODELS |= {model.id: model for model in RENDERERS}
-PAIRS = {model.pairs.id: model.pairs for model in MODELS.values() if model.pairs}
-SCORES = {score.stem: score for plan in PLANS.values() for score in plan.scores}
-
-IS_PART = bool(REFUSALS) or any(plan.is_part for plan in PLANS.values())
-REPORT = f"results/report{'.part' if IS_PART else ''}.html"
-
-NOISE_STATISTICS = f"noise_statistics{'.part' if 6 in PLANS and PLANS[6].is_part else ''}"
+REPORT = f"results/report{'.part' if RUN.is_part else ''}.html"
 
 # GPUs of a job that computes, and of a training on each machine.
 GPU = int(uses_gpu(SETTINGS))
@@ -73,7 +64,7 @@ TRAINING_GPUS = GPU * TRAINING.devices
 NEEDS = {
     "pack": {"paper": (4_000, 300_000, 1_440), "other": (1_000, 1_000, 60)},
     "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
-    "ab_quantization": {"paper": (2_000, 1_000, 1_440), "other": (1_000, 1_000, 10)},
+    "artifact": {"paper": (2_000, 1_000, 1_440), "other": (1_000, 1_000, 10)},
     "synthesize": {"paper": (16_000, 100_000, 1_440), "other": (2_000, 1_000, 60)},
     "submission": {"paper": (16_000, 4_000, 480), "other": (4_000, 4_000, 240)},
     "train": {"paper": (16_000, 4_000, 2_880), "other": (4_000, 1_000, 60)},
@@ -108,23 +99,23 @@ wildcard_constraints:
     train_set=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+-[0-9a-f]{10}",
     protocol=r"[a-z0-9_]+_(whole|crop\d+)_r\d+",
-    noise=r"[a-z0-9_]+",
+    noise="|".join(sorted({noise for table in TABLES for noise in table.all_noises})),
     read_out=r"(\.[a-z0-9_]+)?",
     method=r"[a-z0-9_]+",
 
 
 def get_model(wildcards) -> Model:
-    if wildcards.model not in MODELS:
+    if wildcards.model not in RUN.models:
         exit_with(
             f"no table of these settings uses model {wildcards.model}; see results/models for others"
         )
-    return MODELS[wildcards.model]
+    return RUN.models[wildcards.model]
 
 
 def get_pairs(wildcards) -> Pairs:
-    if wildcards.pairs not in PAIRS:
+    if wildcards.pairs not in RUN.pairs:
         exit_with(f"no table of these settings uses pairs {wildcards.pairs}")
-    return PAIRS[wildcards.pairs]
+    return RUN.pairs[wildcards.pairs]
 
 
 def get_score(wildcards) -> Score:
@@ -132,19 +123,21 @@ def get_score(wildcards) -> Score:
         f"results/scores/{wildcards.model}/{wildcards.protocol}-{wildcards.noise}"
         f"{wildcards.read_out}"
     )
-    if stem not in SCORES:
+    if stem not in RUN.scores:
         exit_with(f"no table of these settings uses {stem}.csv")
-    return SCORES[stem]
+    return RUN.scores[stem]
 
 
 def get_plan(wildcards) -> TablePlan:
     """Return the plan of a table, refusing to give a part of a table the name of the whole."""
     number = int(wildcards.number)
-    if number in REFUSALS:
-        exit_with(REFUSALS[number])
-    if number not in PLANS:
-        exit_with(f"there is no table {number}; there are: {', '.join(map(str, sorted(PLANS)))}")
-    plan = PLANS[number]
+    if number in RUN.refusals:
+        exit_with(RUN.refusals[number])
+    if number not in RUN.plans:
+        exit_with(
+            f"there is no table {number}; there are: {', '.join(map(str, sorted(RUN.plans)))}"
+        )
+    plan = RUN.plans[number]
     if plan.is_part and not wildcards.part:
         exit_with(
             f"the settings narrow table {wildcards.number}: ask for results/{plan.name}.csv, "
@@ -169,13 +162,13 @@ def report_input(wildcards):
     return {
         "tables": [
             f"results/{plan.name}{suffix}"
-            for plan in PLANS.values()
+            for plan in RUN.plans.values()
             for suffix in (".csv", "_costs.csv", ".json")
         ],
-        "scores": [f"{stem}.{suffix}" for stem in SCORES for suffix in ("csv", "png", "json")],
+        "scores": [f"{stem}.{suffix}" for stem in RUN.scores for suffix in ("csv", "png", "json")],
         "models": [
             f"results/models/{model.id}/{name}"
-            for model in MODELS.values()
+            for model in RUN.models.values()
             if model.is_trained
             for name in ("model.json", "history.csv")
         ],
@@ -201,7 +194,7 @@ def pack_options(wildcards, input):
 
 def rendered_folder(wildcards):
     """The folder of a data set that a rule makes; those of a person are known by `pictures_of`."""
-    return [str(RENDERED)] if get_dataset(wildcards.dataset, SETTINGS).rendered else []
+    return get_dataset(wildcards.dataset, SETTINGS).made_in or []
 
 
 @cache
@@ -212,7 +205,7 @@ def pictures_of(name):
     """
     dataset = get_dataset(name, SETTINGS)
     folder = folder_of(dataset, SETTINGS)
-    if dataset.rendered or folder is None:
+    if dataset.made_in or folder is None:
         return None
     memory = Path(".snakemake", "pictures", f"{name}.json")
     try:
@@ -221,49 +214,63 @@ def pictures_of(name):
         exit_with(error)
 
 
+def code_of(noise, models, *modules):
+    """The code of modules and of models, and a condition's values, which stand in none of them."""
+    code = fingerprint(*modules, *(model.module for model in models))
+    condition = catalog.conditions().get(noise)
+    return f"{code}-{short_hash(dict(condition.values))}" if condition else code
+
+
+def training_code(wildcards):
+    model = get_model(wildcards)
+    others = [other for _, other in model.needs]
+    return code_of(model.spec["noise"], [model, *others], "unpaired.stages.train")
+
+
 def training_input(wildcards):
     model = get_model(wildcards)
-    files = {"packs": [f"results/packs/{name}.h5" for name in model.packs]}
-    if model.prior:
-        files |= prior_input(model.spec["train_set"])
-    return files | ({"start": model.start.file} if model.start else {})
+    files = {"packs": [RUN.pack(name) for name in model.packs]} | RUN.artifacts(model.artifacts)
+    if model.start:
+        files["start"] = model.start.file
+    return files | {f"needs_{role}": other.file for role, other in model.needs}
 
 
 def training_options(wildcards, input):
-    """The model that a training starts from, and the colour prior, where it has them."""
-    start = [f"--start={input.start}"] if "start" in input.keys() else []
-    return [*start, *(prior_options(input) if get_model(wildcards).prior else [])]
+    """What a training is given besides packs: where it starts, artifacts, and other models."""
+    model = get_model(wildcards)
+    start = [f"--start={model.start.file}"] if model.start else []
+    needs = [f"--need={role}={other.file}" for role, other in model.needs]
+    return [*start, *RUN.artifact_options(model.artifacts), *needs]
 
 
 def work_folder(wildcards, input):
     return str(Path(SETTINGS.work_root, wildcards.model))
 
 
-def prior_input(data_set):
-    """The colour prior of a data set's pictures, as input of a rule.
-
-    None where the settings name another: that is known by its digest, not by its place and time.
-    """
-    return {} if COLOUR_PRIOR else {"prior": f"results/priors/{data_set}.npy"}
+def scored_with(score):
+    """The artifacts that a score is made with, name -> data set."""
+    return dict.fromkeys(catalog.scorer(score.task).artifacts, score.protocol.testset)
 
 
-def prior_options(input):
-    return [f"--prior={SETTINGS.colour_prior if COLOUR_PRIOR else input.prior}"]
+def evaluation_code(wildcards):
+    score = get_score(wildcards)
+    models = [score.model, *(other for _, other in [*score.model.needs, *score.inputs])]
+    scorer = catalog.scorer(score.task).module
+    return code_of(score.noise, models, "unpaired.stages.evaluate", scorer)
 
 
 def evaluation_input(wildcards):
     score = get_score(wildcards)
-    files = {"pack": f"results/packs/{score.protocol.testset}.h5"}
+    files = {"pack": RUN.pack(score.protocol.testset)} | RUN.artifacts(scored_with(score))
     if score.model.file:
         files["model"] = score.model.file
     elif score.model.packs:
         (pictures,) = score.model.packs
-        files["pictures"] = f"results/packs/{pictures}.h5"
-    if score.task == "colorize":
-        files |= prior_input(score.protocol.testset)
+        files["pictures"] = RUN.pack(pictures)
+    files |= {f"needs_{role}": other.file for role, other in score.model.needs}
+    files |= {f"with_{name}": other.file for name, other in score.inputs}
     files["splits"] = [
-        f"results/packs/disjoint/{data_set}-{score.protocol.testset}.txt"
-        for data_set in score.model.data_sets
+        RUN.split(data_set, score.protocol.testset) for data_set in score.model.data_sets
     ]
     return files
 
@@ -271,97 +278,51 @@ def evaluation_input(wildcards):
 def evaluation_options(wildcards, input):
     score = get_score(wildcards)
     files = [f"--{key}={input[key]}" for key in ("model", "pictures") if key in input.keys()]
-    prior = prior_options(input) if score.task == "colorize" else []
+    files += RUN.artifact_options(scored_with(score))
+    files += [f"--need={role}={other.file}" for role, other in score.model.needs]
+    files += [f"--with={name}={other.file}" for name, other in score.inputs]
     crop = [f"--crop-px={score.protocol.crop_px}"] if score.protocol.crop_px else []
     read_out = [f"--read-out={score.read_out}"] if score.read_out else []
     protocol = [f"--noise={score.noise}", f"--repeats={score.protocol.repeats}"]
-    return [f"--task={score.task}", *files, *prior, *protocol, *crop, *read_out]
+    return [f"--task={score.task}", *files, *protocol, *crop, *read_out]
 
 
-def degradations():
-    """The degradation models of the table of real noise in sRGB, if these settings have it."""
-    plan = PLANS.get(6)
-    return [m.pairs.model for m in plan.models if m.pairs] if plan else []
+def own_files(names):
+    """The digests of the settings' own files that stand in place of artifacts."""
+    return {name: RUN.digests[name] for name in names if name in RUN.digests}
 
 
-def noise_statistics_input(wildcards):
-    if NOISE_STATISTICS != f"noise_statistics{wildcards.part}" or not degradations():
-        exit_with("the learned noise is that of table 6, which these settings narrow or leave out")
-    plan = PLANS[6]
-    test_set = next(cell.testset for cell in plan.cells if cell.is_present)
-    train_set = plan.table.train_sets.at(SETTINGS.scale).pairs
-    return {
-        "models": [model.file for model in degradations()],
-        "test": f"results/packs/{test_set}.h5",
-        "train": f"results/packs/{train_set}.h5",
-        "split": f"results/packs/disjoint/{train_set}-{test_set}.txt",
-    }
+def stage_input(stage, wildcards):
+    """The files of a system's own rule, or one line where these settings have none."""
+    files = RUN.files_of(stage)
+    if files is None or getattr(wildcards, "part", "") != RUN.part_of(stage):
+        exit_with(
+            f"{stage.name}: these settings narrow or leave out what it shows; ask for it with the "
+            "settings of whole tables"
+        )
+    return files
 
 
-COLOUR_FIGURES = ("methods", "temperatures", "histograms", "distributions")
+def stage_output(stage):
+    made = {}
+    for key, output in stage.outputs.items():
+        path = directory(output.path) if output.is_folder else output.path
+        if output.category:
+            caption = f"../report/{stage.caption}"
+            labels = {"holds": output.holds}
+            path = report(path, caption=caption, category=output.category, labels=labels)
+        made[key] = path
+    return made
 
 
-def colorizers():
-    """The trained models of the table of colorization by row, of the first seed each.
-
-    None where these settings leave out the row whose distributions are drawn.
-    """
-    cells = PLANS[10].cells if 10 in PLANS else ()
-    models = {cell.row.name: cell.scores[0].model for cell in cells if cell.scores}
-    trained = {row: model for row, model in models.items() if model.is_trained}
-    return trained if "full" in trained else {}
+def stage_arguments(stage, wildcards, input, output):
+    files = as_arguments({key: input[key] for key in input.keys()})
+    made = as_arguments({key: output[key] for key in output.keys()})
+    return [*files, *made, *as_arguments(stage.arguments(RUN))]
 
 
-def colour_figures():
-    part = ".part" if 10 in PLANS and PLANS[10].is_part else ""
-    names = COLOUR_FIGURES if colorizers() else ()
-    return [f"results/figures/table10{part}_{name}.png" for name in names]
-
-
-def colour_figures_input(wildcards):
-    if f"results/figures/table10{wildcards.part}_methods.png" not in colour_figures():
-        exit_with("the colours are those of table 10, which these settings narrow or leave out")
-    plan = PLANS[10]
-    present = dict.fromkeys(cell.testset for cell in plan.cells if cell.is_present)
-    return {
-        "models": [model.file for model in colorizers().values()],
-        "packs": [f"results/packs/{testset}.h5" for testset in present],
-    } | prior_input(plan.table.train_sets.at(SETTINGS.scale).pairs)
-
-
-# The row whose distances stand beside SSIM's, and whose weights are shown.
-JUDGED_LEARNED = "kmeans_lin"
-
-
-def has_judgments() -> bool:
-    """Whether these settings have Tables 19 and 20 as a whole."""
-    return all(number in PLANS and not PLANS[number].is_part for number in (19, 20))
-
-
-def judgments_input(wildcards):
-    if not has_judgments():
-        exit_with("these figures show Tables 19 and 20, which these settings narrow or leave out")
-    cells = [cell for cell in PLANS[19].cells if cell.scores]
-    testset = cells[0].testset
-    of_row = {cell.row.name: cell.scores[0] for cell in cells if cell.testset == testset}
-    return {
-        "tables": ["results/table19.csv", "results/table20.csv"],
-        "records": [
-            "results/table19.json",
-            "results/table20.json",
-            *(f"{of_row[row].stem}.json" for row in ("ssim", JUDGED_LEARNED)),
-        ],
-        "model": of_row[JUDGED_LEARNED].model.file,
-        "ssim": f"{of_row['ssim'].stem}.csv",
-        "learned": f"{of_row[JUDGED_LEARNED].stem}.csv",
-        "pack": f"results/packs/{testset}.h5",
-    }
-
-
-def judgment_figures() -> list[str]:
-    names = ("two_afc", "lpips_weights", "disagreements", "two_afc_jnd") if has_judgments() else ()
-    sheet = ["distortions"] if RENDERERS else []
-    return [f"results/figures/{name}.png" for name in (*names, *sheet)]
+def stage_code(stage, wildcards):
+    return fingerprint(stage.module, *stage.code(RUN))
 
 
 def submission_input(wildcards):
@@ -394,6 +355,14 @@ def table_input(wildcards):
     }
 
 
+def declared(wildcards):
+    """What a table takes of its scorer's declaration: no code that is fingerprinted holds it."""
+    scorer = catalog.scorer(get_plan(wildcards).table.task)
+    metrics = {name: vars(metric) for name, metric in scorer.metrics.items()}
+    code = fingerprint(scorer.notes.partition(":")[0]) if scorer.notes else None
+    return canonical_json({"metrics": metrics, "ends": scorer.ends, "notes": code})
+
+
 def table_settings(wildcards, input):
     """All settings, for the stage."""
     return canonical_json(SETTINGS.model_dump())
@@ -402,13 +371,11 @@ def table_settings(wildcards, input):
 def what_tables_show(wildcards):
     """What a table depends on: not where and how its models are trained, nor where pictures lie."""
     how = {"devices", "nodes", "workers", "checkpoint_seconds"}
-    places = {"data_root", "folders", "colour_prior", "work_root"}
+    places = {"data_root", "folders", "files", "work_root"}
     shown = SETTINGS.model_dump(
         exclude={"device": True, "training": how} | dict.fromkeys(places, True)
     )
-    return canonical_json(
-        shown | {"folders": sorted(SETTINGS.folders), "colour_prior": COLOUR_PRIOR}
-    )
+    return canonical_json(shown | {"folders": sorted(SETTINGS.folders), "files": RUN.digests})
 
 
 def bring_back_from_the_future():

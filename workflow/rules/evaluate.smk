@@ -20,13 +20,9 @@ rule evaluate:
         runtime=need("evaluate", "runtime"),
     params:
         options=evaluation_options,
-        prior=lambda wildcards: (COLOUR_PRIOR if get_score(wildcards).task == "colorize" else None),
+        own_files=lambda wildcards: own_files(scored_with(get_score(wildcards))),
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
-        code=lambda wildcards: fingerprint(
-            "unpaired.stages.evaluate",
-            module_of_task(get_score(wildcards).task),
-            get_model(wildcards).module,
-        ),
+        code=evaluation_code,
     message:
         "Evaluate {wildcards.model} on {wildcards.protocol}, {wildcards.noise}"
     shell:

@@ -51,28 +51,3 @@ rule check_split:
     shell:
         "python -m unpaired.stages.check_split --train {input.train:q} --test {input.test:q}"
         " --output {output:q} > {log:q} 2>&1"
-
-
-rule ab_quantization:
-    input:
-        "results/packs/{dataset}.h5",
-    output:
-        "results/priors/{dataset}.npy",
-    log:
-        "results/logs/ab_quantization/{dataset}.log",
-    benchmark:
-        "results/benchmarks/ab_quantization/{dataset}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: SETTINGS.training.threads
-    resources:
-        mem_mb=need("ab_quantization", "mem_mb"),
-        disk_mb=need("ab_quantization", "disk_mb"),
-        runtime=need("ab_quantization", "runtime"),
-    params:
-        code=fingerprint("unpaired.stages.ab_quantization"),
-    message:
-        "Count the colours of {wildcards.dataset}"
-    shell:
-        "python -m unpaired.stages.ab_quantization --pack {input:q} --output {output:q}"
-        " --threads {threads} > {log:q} 2>&1"

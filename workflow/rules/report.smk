@@ -22,6 +22,7 @@ rule report:
     params:
         settings=table_settings,
         shown=what_tables_show,
+        declared=canonical_json({name: vars(metric) for name, metric in catalog.metrics().items()}),
         # The content of the files: a comment in a table reruns nothing, an edited template does.
         tables=lambda wildcards: canonical_json([table.model_dump() for table in TABLES]),
         templates=[sha256_of(path) for path in sorted(TEMPLATES_FOLDER.iterdir())],

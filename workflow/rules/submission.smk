@@ -21,10 +21,12 @@ rule submission:
     params:
         options=submission_options,
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
-        code=lambda wildcards: fingerprint("unpaired.stages.submit", get_model(wildcards).module),
+        code=lambda wildcards: fingerprint(
+            "unpaired.systems.denoising.stages.submit", get_model(wildcards).module
+        ),
     message:
         "Restore the SIDD benchmark's {wildcards.space} blocks by {wildcards.model}"
     shell:
-        "python -m unpaired.stages.submit {params.options:q} --spec {params.spec:q}"
+        "python -m unpaired.systems.denoising.stages.submit {params.options:q} --spec {params.spec:q}"
         " --pack {input.pack:q} --output results/submissions/{wildcards.model:q}{wildcards.read_out:q}"
         " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"

@@ -20,7 +20,9 @@ rule synthesize:
     params:
         spec=lambda wildcards: canonical_json(get_pairs(wildcards).spec),
         code=lambda wildcards: fingerprint(
-            "unpaired.stages.synthesize", get_pairs(wildcards).model.module
+            "unpaired.stages.synthesize",
+            get_pairs(wildcards).model.module,
+            get_pairs(wildcards).model.pairs_module,
         ),
         method=lambda wildcards: get_pairs(wildcards).model.method,
     message:

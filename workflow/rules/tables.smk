@@ -15,7 +15,9 @@ rule budget:
         disk_mb=need("budget", "disk_mb"),
         runtime=need("budget", "runtime"),
     params:
-        code=lambda wildcards: fingerprint("unpaired.stages.budget", module_of(wildcards.method)),
+        code=lambda wildcards: fingerprint(
+            "unpaired.stages.budget", catalog.method(wildcards.method).module
+        ),
     message:
         "Measure what the paper's budget of {wildcards.method} would cost"
     shell:
@@ -61,6 +63,7 @@ rule table:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
         shown=what_tables_show,
+        declared=declared,
         paper_numbers=lambda wildcards: sha256_of(paper_numbers_of(get_plan(wildcards))),
         code=fingerprint("unpaired.stages.table"),
     message:
@@ -102,6 +105,7 @@ rule figure:
         table=lambda wildcards: canonical_json(get_plan(wildcards).table.model_dump()),
         settings=table_settings,
         shown=what_tables_show,
+        declared=declared,
         code=fingerprint("unpaired.stages.figure"),
     message:
         "Draw {output}"

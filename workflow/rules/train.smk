@@ -27,7 +27,7 @@ rule train:
         runtime=need("train", "runtime"),
     params:
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
-        code=lambda wildcards: fingerprint("unpaired.stages.train", get_model(wildcards).module),
+        code=training_code,
         options=training_options,
         work=work_folder,
         method=lambda wildcards: get_model(wildcards).method,

@@ -1,4 +1,4 @@
-"""How far colours are from the true ones: the area under the error curve in ab (Zhang 2018, 2.3.1).
+"""How far colors are from the true ones: the area under the error curve in ab (Zhang 2018, 2.3.1).
 
 For every threshold t the curve is the share of pixels whose ab lie within a distance of t of the
 true ones. The thesis states thresholds from 0 to 150; steps of 1, the trapezoidal rule and pixels
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from unpaired.color.ab_bins import class_weights, hard_encode, weights_of
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.color.ab_bins import class_weights, hard_encode, weights_of
 
 THRESHOLD_MAX = 150
 
@@ -41,16 +41,16 @@ class ErrorCurve:
     def add(self, ab: Tensor, truth: Tensor, weights: Tensor | None = None) -> None:
         """Add one picture: ab and truth 2 x H x W in Lab units, weights H x W or None for 1.
 
-        Raises UnpairedError if sizes differ, and for colours that are not finite.
+        Raises UnpairedError if sizes differ, and for colors that are not finite.
         """
         if ab.shape != truth.shape:
             raise UnpairedError(
-                f"colours of {tuple(ab.shape)} against true ones of {tuple(truth.shape)}; "
+                f"colors of {tuple(ab.shape)} against true ones of {tuple(truth.shape)}; "
                 "they must have one size"
             )
         errors = (ab.double() - truth.double()).norm(dim=0)
         if not errors.isfinite().all():
-            raise UnpairedError("the colours to be scored are not finite")
+            raise UnpairedError("the colors to be scored are not finite")
         weights = torch.ones_like(errors) if weights is None else weights.double()
         # An error of 2.3 is first within 3; whatever is above the last threshold within none.
         first = errors.ceil().clamp(max=THRESHOLD_MAX + 1).long().flatten()
@@ -76,10 +76,10 @@ class ErrorCurve:
 
 
 def rebalancing(truth: Tensor, prior: Tensor) -> Tensor:
-    """Return every pixel's weight by the rarity of its true colour (Equation 2.4, lambda 0).
+    """Return every pixel's weight by the rarity of its true color (Equation 2.4, lambda 0).
 
     truth: ab, 2 x H x W. prior: 313 probabilities. Returns H x W, float64, for `ErrorCurve.add`.
-    Raises UnpairedError if a true colour is empty in the prior.
+    Raises UnpairedError if a true color is empty in the prior.
     """
     return weights_of(hard_encode(truth[None])[0], class_weights(prior, 0.0))
 

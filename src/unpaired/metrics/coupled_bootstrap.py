@@ -17,9 +17,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import nnls
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.core.randomness import numpy_generator
 from unpaired.metrics.noise_level import estimate_noise_std
-from unpaired.randomness import numpy_generator
 
 ALPHA = 0.3
 NOISE_RATIO = math.sqrt(1 + ALPHA**2)  # of the noise that a denoiser is judged with

@@ -12,13 +12,13 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import correlate
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.psnr import check_pair
 
 SCALES, ORIENTATIONS = 4, 4
 SMALLEST_WAVELENGTH_PX = 6
 WAVELENGTH_RATIO = 2
-LOG_GABOR_SHAPE = 0.55  # deviation of the transfer function over the centre frequency
+LOG_GABOR_SHAPE = 0.55  # deviation of the transfer function over the center frequency
 ANGULAR_INTERVAL = 1.2  # between orientations, in deviations of the angular Gaussian
 NOISE_DEVIATIONS = 2.0  # above the mean noise energy: the threshold
 NOISE_OVERESTIMATE = 1.7  # of the threshold, empirical (Kovesi)

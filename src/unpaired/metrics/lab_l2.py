@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unpaired.color.lab import LIGHTNESS_MAX, rgb_to_lab
+from unpaired.imaging.color.lab import LIGHTNESS_MAX, rgb_to_lab
 from unpaired.metrics.perceptual import check_pictures
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.psnr import check_pair
 from unpaired.metrics.ssim import WINDOW_PX, similarity_maps
 

@@ -1,6 +1,6 @@
-"""Is the noise of neighbouring pixels correlated? Told from one noisy image, without the clean one.
+"""Is the noise of neighboring pixels correlated? Told from one noisy image, without the clean one.
 
-Methods that learn from noisy images alone take the noise of neighbouring pixels to be independent.
+Methods that learn from noisy images alone take the noise of neighboring pixels to be independent.
 Demosaicking, enlarging and in-camera denoising make it correlated, and then such methods keep part
 of it.
 
@@ -10,8 +10,8 @@ their median is taken, which leaves out most edges and texture. Removing the smo
 autocovariance of the noise by a known linear map, which is then undone under the assumption that
 noise farther apart than two pixels is uncorrelated.
 
-Which patches are flat is judged by their neighbours, whose noise is another: choosing a patch for
-its own small variance would favour those whose noise happens to be weak at low frequencies.
+Which patches are flat is judged by their neighbors, whose noise is another: choosing a patch for
+its own small variance would favor those whose noise happens to be weak at low frequencies.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SATURATED_FRACTION = 0.02
 class NoiseCorrelation:
     """Correlation coefficients of the noise in [-1, 1], means over channels.
 
-    horizontal, vertical: of direct neighbours. diagonal: of diagonal neighbours, mean of both
+    horizontal, vertical: of direct neighbors. diagonal: of diagonal neighbors, mean of both
     directions. horizontal_2, vertical_2: of pixels two apart. noise_std: standard deviation of the
     noise in the flat parts, in the units of the image, root mean square over channels. n_patches:
     patches used, of all channels; 0 if the image has none that serves, and then all figures are
@@ -66,7 +66,7 @@ class NoiseCorrelation:
 
     @property
     def strongest(self) -> float:
-        """The coefficient of largest size among direct and diagonal neighbours."""
+        """The coefficient of largest size among direct and diagonal neighbors."""
         return max(self.horizontal, self.vertical, self.diagonal, key=abs)
 
     @property
@@ -80,14 +80,14 @@ class NoiseCorrelation:
         if not self.is_correlated:
             return None
         return (
-            f"the noise of neighbouring pixels is correlated (coefficient {self.strongest:.2f}, "
+            f"the noise of neighboring pixels is correlated (coefficient {self.strongest:.2f}, "
             f"tolerable below {CORRELATED_FROM}); methods that assume independent noise will leave "
             "part of it: use raw or unscaled pictures where you have them"
         )
 
 
 def noise_correlation(image: np.ndarray) -> NoiseCorrelation:
-    """Estimate the correlation between neighbouring pixels' noise from one noisy image.
+    """Estimate the correlation between neighboring pixels' noise from one noisy image.
 
     image: H x W or H x W x C of any finite values and range; noise may depend on the signal.
     Patches clipped at the ends of the range, or without any noise, are skipped.
@@ -206,7 +206,7 @@ def _noise_floor(variance: np.ndarray, level: np.ndarray, usable: np.ndarray) ->
 
 
 def _flattest(structure: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Choose patches whose two flattest neighbours are flat, and which hold no edge themselves."""
+    """Choose patches whose two flattest neighbors are flat, and which hold no edge themselves."""
     structure = np.where(usable, structure, np.inf)
     around = np.pad(structure, ((0, 0), (2, 2), (2, 2)), constant_values=np.inf)
     # Two steps away, so that they share no pixel.

@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 
 PATCH_SIDE = 8
 
-# Patch rows gathered at a time: a 768 x 512 colour image would otherwise need 600 MB at stride 1.
+# Patch rows gathered at a time: a 768 x 512 color image would otherwise need 600 MB at stride 1.
 ROWS_PER_BLOCK = 32
 
 
@@ -32,7 +32,7 @@ def estimate_noise_std(image: np.ndarray, stride: int = 1) -> float:
         the estimate too small).
     stride: pixels between patches. 1 is the paper's; a larger one is faster but needs more image,
         as the estimate is good only with many more patches than the 64 C numbers in a patch: within
-        10 % on colour crops of 64 x 64 at stride 1, but too small by a quarter at 32 x 32.
+        10 % on color crops of 64 x 64 at stride 1, but too small by a quarter at 32 x 32.
 
     Returns the standard deviation in the units of the image; fine texture everywhere can raise it,
     mostly in one-channel images with weak noise. Raises UnpairedError for an image that holds fewer

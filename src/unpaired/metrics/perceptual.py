@@ -3,14 +3,10 @@
 Features are scaled to unit length at every position; their squared differences, weighted per
 channel, are averaged over positions and summed over layers. The weights are not squared: equation
 6.1 has them inside the norm, the released weights are those of this form.
-
-The function `lpips` is also ``unpaired.metrics.lpips``; the module has another name so that the
-two cannot hide each other.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,16 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unpaired.errors import UnpairedError, check_choice
-from unpaired.foreign_weights import check_layout, read_tensors
+from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.networks.feature_networks import NETWORKS, FeatureNetwork, load_pretrained
+from unpaired.networks.foreign_weights import check_layout, read_tensors
 
 VERSIONS = ("0.1", "0.0")
 NORM_EPS = 1e-10  # beside the norm, not under its root
 RANGE_TOLERANCE = 1e-3  # a quarter of a step of 8 bits
-# Of pictures in [-1, 1]: ImageNet's mean and deviation.
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
 
 
 class LPIPS(nn.Module):
@@ -36,8 +29,8 @@ class LPIPS(nn.Module):
 
     learned: whether channels have weights (``lin``, ``tune`` and ``scratch``; they differ in what
     was trained); without, every weight is 1, which makes a layer's distance twice 1 - cosine.
-    version: "0.1" gives the network pictures standardised as for ImageNet, "0.0" pictures in
-    [-1, 1], as the first release did. dropout: of the weighted differences, only in training.
+    version: "0.1" gives the network pictures standardized as those it learned from, "0.0" pictures
+    in [-1, 1], as the first release did. dropout: of the weighted differences, only in training.
 
     New weights are drawn as the authors draw them, uniform within 1 / sqrt(channels) of 0, and then
     projected as after every step of their training, which makes half of them 0.
@@ -56,7 +49,9 @@ class LPIPS(nn.Module):
         self.network = network
         self.version = version
         self.dropout = dropout
-        shift, scale = (SHIFT, SCALE) if version == "0.1" else ((0.0,) * 3, (1.0,) * 3)
+        shift, scale = ((0.0,) * 3, (1.0,) * 3)
+        if version == "0.1":
+            shift, scale = network.shift, network.scale
         shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (shift, scale))
         # (2 x - 1 - shift) / scale, in one pass over the pictures.
         self.register_buffer("factor", 2 / scale, persistent=False)
@@ -210,56 +205,16 @@ def installed_linear_weights(net: str, version: str = "0.1") -> Path:
 def load_published(
     net: str, *, learned: bool = True, version: str = "0.1", backbone: Path | None = None
 ) -> LPIPS:
-    """Return the published metric, in evaluation mode.
+    """Return the metric of a network with published weights, in evaluation mode.
 
-    learned: with the channel weights of the installed ``lpips`` package, else without any.
-    backbone: a file of the network's ImageNet weights; None takes torchvision's cache. Raises
+    net, backbone: see `load_pretrained`. learned: with the channel weights of the installed
+    ``lpips`` package, which are only for alex, vgg and squeeze, else without any. Raises
     UnpairedError, saying which file to put where, if one is missing.
     """
     metric = LPIPS(load_pretrained(net, backbone), learned=learned, version=version)
     if learned:
         metric.load_linear(installed_linear_weights(net, version))
     return metric.eval().requires_grad_(False)
-
-
-def load_metric(net: str | Path) -> LPIPS:
-    """Return a metric by name (alex, vgg, squeeze: the published ones) or from a trained model.
-
-    Raises UnpairedError for any other name, missing files, and models that are not a metric.
-    """
-    if not str(net).endswith(".safetensors"):
-        if net not in NETWORKS:
-            raise UnpairedError(
-                f"unknown perceptual network '{net}'; there are {', '.join(NETWORKS)}, and models "
-                "trained here (MODEL.safetensors)"
-            )
-        return load_published(str(net))
-    from unpaired.weights import load_model  # Imports every method, and they import this.
-
-    name, method = load_model(Path(net))
-    metric = getattr(method, "metric", None)
-    if not isinstance(metric, LPIPS):
-        raise UnpairedError(f"{net}: a model of '{name}', which is not a perceptual metric")
-    return metric.requires_grad_(False)
-
-
-_metric_of = cache(load_metric)
-
-
-def lpips(
-    a: Tensor | np.ndarray, b: Tensor | np.ndarray, net: str | Path = "alex"
-) -> Tensor | float:
-    """Return the perceptual distance of two pictures; 0 is identical.
-
-    a, b: tensors N x C x H x W in [0, 1], for N distances with gradients; or NumPy arrays H x W or
-    H x W x C, uint8 or floating in [0, 1], for one number. C is 1 or 3. net: as for `load_metric`,
-    read once. Raises UnpairedError for missing weights, other shapes and other ranges.
-    """
-    metric = _metric_of(net)
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return metric.to(a.device)(a, b)
-    with torch.inference_mode():
-        return float(metric.to("cpu")(to_tensor(a), to_tensor(b)))
 
 
 def to_tensor(picture: np.ndarray) -> Tensor:

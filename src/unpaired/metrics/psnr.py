@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 
 
 def check_pair(reference: np.ndarray, image: np.ndarray, peak: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 from unpaired.metrics.psnr import check_pair
 
 WINDOW_PX = 11

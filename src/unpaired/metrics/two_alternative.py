@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
 
 
 def agreement(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -28,9 +28,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from unpaired.errors import UnpairedError
+from unpaired.core.errors import UnpairedError
+from unpaired.core.randomness import numpy_generator
 from unpaired.metrics.noise_correlation import NoiseCorrelation
-from unpaired.randomness import numpy_generator
 
 DEALS = 4  # Each restores a quarter of the pixels.
 IMAGES_MIN = 5  # From here on the images are what the bootstrap draws, below it their blocks.
@@ -165,11 +165,13 @@ def upsnr_db(umse: float) -> float:
     return -10 * math.log10(umse) if umse > 0 else math.inf
 
 
-def upsnr_text(value_db: float) -> str:
+def upsnr_text(value_db: float, *, decimals: int = 2, unit: str = "") -> str:
     """Return a uPSNR for people, with one of zero uMSE or less in words."""
     if math.isnan(value_db):
         return "unknown"
-    return "above what can be measured" if math.isinf(value_db) else f"{value_db:.2f}"
+    if math.isinf(value_db):
+        return "above what can be measured"
+    return f"{value_db:.{decimals}f}{unit}"
 
 
 def saturated_share(image: np.ndarray) -> float:
@@ -186,8 +188,8 @@ def reasons_against(correlation: NoiseCorrelation | None, saturated: float) -> l
     reasons = []
     if correlation is not None and correlation.is_correlated:
         reasons.append(
-            "the noise of neighbouring pixels is correlated (coefficient "
-            f"{correlation.strongest:.2f}): uPSNR then favours methods that leave it in the picture"
+            "the noise of neighboring pixels is correlated (coefficient "
+            f"{correlation.strongest:.2f}): uPSNR then favors methods that leave it in the picture"
         )
     if saturated > SATURATED_FROM:
         reasons.append(

@@ -21,7 +21,7 @@ class BlindSpotUNet(nn.Module):
     Input B x C x H x W, output B x out_channels x H x W, H and W multiples of ``multiple_px``.
 
     global_residual: the first C outputs are a correction that is added to the mean of a pixel's
-    neighbours. The last layer starts at zero, and the network is given the image minus 0.5. Not in
+    neighbors. The last layer starts at zero, and the network is given the image minus 0.5. Not in
     the paper; it lets a training of minutes start near its goal.
     """
 

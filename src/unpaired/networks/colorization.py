@@ -1,4 +1,4 @@
-"""The colorization network of Zhang 2018 (chapter 2): eight blocks from lightness to colours."""
+"""The colorization network of Zhang 2018 (chapter 2): eight blocks from lightness to colors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCKS = (
     ((8, 8, 8), 1, 2),
     ((8, 8, 8), 1, 1),
 )
-LIGHTNESS_CENTRE = 50.0
+LIGHTNESS_CENTER = 50.0
 LIGHTNESS_SCALE = 50.0
 
 
@@ -76,7 +76,7 @@ class ColorizationNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        features = self.body((lightness - LIGHTNESS_CENTRE) / LIGHTNESS_SCALE)
+        features = self.body((lightness - LIGHTNESS_CENTER) / LIGHTNESS_SCALE)
         # bf16 logits of 313 bins would make a distribution of steps.
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.to(self.head.weight.dtype))

@@ -1,7 +1,7 @@
 """The dilated blind-spot network of Wu et al. (ECCV 2020): no output sees the pixel it stands for.
 
-A convolution without its centre shows each pixel its neighbours only. Dilated convolutions then
-collect features at distances which those neighbours, from -k/2 to k/2, cannot cancel.
+A convolution without its center shows each pixel its neighbors only. Dilated convolutions then
+collect features at distances which those neighbors, from -k/2 to k/2, cannot cancel.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from unpaired.networks.neighbors import mean_of_neighbors
 BRANCH_KERNELS_PX = (3, 5)
 
 
-class CentreMaskedConv2d(nn.Conv2d):
-    """Convolution of odd, square kernel whose centre is zero; keeps height and width.
+class CenterMaskedConv2d(nn.Conv2d):
+    """Convolution of odd, square kernel whose center is zero; keeps height and width.
 
-    The weight keeps its full shape, and the centre of it neither acts nor receives a gradient.
+    The weight keeps its full shape, and the center of it neither acts nor receives a gradient.
     """
 
     def __init__(self, channels: int, kernel_px: int) -> None:
@@ -60,7 +60,7 @@ class DilatedBlindSpotNet(nn.Module):
     certain it is. Neither depends on the pixel itself.
 
     blocks: inception blocks per branch. global_residual: the network predicts a correction, at
-    first zero, of the mean of a pixel's neighbours, and is given the image minus 0.5. Not in the
+    first zero, of the mean of a pixel's neighbors, and is given the image minus 0.5. Not in the
     paper; it lets a training of minutes start near its goal.
     """
 
@@ -111,7 +111,7 @@ class _InceptionBlock(nn.Module):
 
 def _branch(width: int, kernel_px: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(
-        _activated(CentreMaskedConv2d(width, kernel_px)),
+        _activated(CenterMaskedConv2d(width, kernel_px)),
         _pointwise_pair(width),
         *(_InceptionBlock(width, _dilation(kernel_px)) for _ in range(blocks)),
         nn.Conv2d(width, width, 1),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unpaired.corruptions.distorting_networks import NORMALIZATIONS, UPSAMPLINGS
-from unpaired.errors import check_choice
+from unpaired.core.errors import check_choice
+from unpaired.networks.distorting_choices import NORMALIZATIONS, UPSAMPLINGS
 
 LEAK = 0.2
 DROPOUT = 0.5

@@ -1,27 +1,34 @@
 """Feature networks whose layers have names: what a perceptual distance compares pictures with.
 
 AlexNet, VGG-16 and SqueezeNet 1.1 have torchvision's layout, so its weights fit by name. AlexNet
-also comes narrower, for training from nothing on few cores.
+also comes narrower, for training from nothing on few cores. Every other name is one of timm's.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from unpaired.errors import UnpairedError, check_choice
-from unpaired.foreign_weights import check_layout, read_tensors
+from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.networks import timm_networks
+from unpaired.networks.foreign_weights import check_layout, read_tensors
+
+# Of pictures in [-1, 1]: ImageNet's mean and deviation, as the published metrics round them.
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A named layer: the output of the module at ``index``, which has ``channels`` channels."""
+    """A named layer of ``channels`` channels; index: of its module in a chain, or of timm's."""
 
     name: str
     index: int
@@ -29,19 +36,21 @@ class Layer:
 
 
 class FeatureNetwork(nn.Module):
-    """A chain of modules, some of whose outputs have names.
+    """A network, some of whose layers have names.
 
-    features: the chain; what lies behind the last named layer is left out. layers: in the order of
-    the chain. smallest_px: sides that pictures need for every layer to have a position.
+    features: what computes them. layers: in the order of the outputs. smallest_px: sides that
+    pictures need for every layer to have a position. shift, scale: of every channel of pictures in
+    [-1, 1], from which the first is to be subtracted and which are then divided by the second.
     """
 
-    def __init__(
-        self, features: nn.Sequential, layers: tuple[Layer, ...], smallest_px: int
-    ) -> None:
+    shift: tuple[float, ...] = SHIFT
+    scale: tuple[float, ...] = SCALE
+
+    def __init__(self, features: nn.Module, layers: tuple[Layer, ...], smallest_px: int) -> None:
         super().__init__()
         self.layers = layers
         self.smallest_px = smallest_px
-        self.features = features[: layers[-1].index + 1]
+        self.features = features
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the features N x C x H' x W' of every layer, for N x 3 x H x W."""
@@ -50,6 +59,21 @@ class FeatureNetwork(nn.Module):
                 f"this feature network needs pictures of at least {self.smallest_px} pixels a "
                 f"side, not {image.shape[-1]} x {image.shape[-2]}; enlarge or pad them"
             )
+        return self._outputs(image)
+
+    def _outputs(self, image: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+class ChainNetwork(FeatureNetwork):
+    """A chain of modules; what lies behind the last named layer is left out."""
+
+    def __init__(
+        self, features: nn.Sequential, layers: tuple[Layer, ...], smallest_px: int
+    ) -> None:
+        super().__init__(features[: layers[-1].index + 1], layers, smallest_px)
+
+    def _outputs(self, image: Tensor) -> list[Tensor]:
         wanted = {layer.index for layer in self.layers}
         found = []
         for index, module in enumerate(self.features):
@@ -57,6 +81,54 @@ class FeatureNetwork(nn.Module):
             if index in wanted:
                 found.append(image)
         return found
+
+
+class TimmNetwork(FeatureNetwork):
+    """A network of timm's; it has the layers, and its pictures are standardized, as timm says.
+
+    name: timm's. features: made by `timm_networks`.
+    """
+
+    def __init__(self, name: str, features: nn.Module) -> None:
+        info = features.feature_info
+        super().__init__(features, _timm_layers(info), max(info.reduction()))
+        self.name = name
+        # timm's are of pictures in [0, 1].
+        self.shift = tuple(2 * mean - 1 for mean in features.pretrained_cfg["mean"])
+        self.scale = tuple(2 * std for std in features.pretrained_cfg["std"])
+        self.channels_last = str(getattr(features, "output_fmt", "")).endswith("NHWC")
+
+    def _outputs(self, image: Tensor) -> list[Tensor]:
+        try:
+            found = self.features(image)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError) as error:  # Of sizes that do not fit, in many ways.
+            reason = " ".join(str(error).split())[:200]
+            raise self._refusal(image, f" ({reason})") from error
+        if self.channels_last:
+            found = [feature.movedim(-1, 1) for feature in found]
+        channels = [layer.channels for layer in self.layers]
+        if [feature.shape[1] for feature in found] != channels or not all(map(Tensor.numel, found)):
+            raise self._refusal(image)
+        return found
+
+    def _refusal(self, image: Tensor, reason: str = "") -> UnpairedError:
+        _, height, width = self.features.pretrained_cfg["input_size"]
+        return UnpairedError(
+            f"'{self.name}' does not take pictures of {image.shape[-1]} x {image.shape[-2]} pixels"
+            f"{reason}; it was trained on {width} x {height}"
+        )
+
+
+def _timm_layers(info: Any) -> tuple[Layer, ...]:
+    """Return the layers that timm describes; parameters may have no dots in their names."""
+    modules = [name.replace(".", "_") for name in info.module_name()]
+    names = [
+        name if modules.count(name) == 1 else f"{name}_{index}"
+        for index, name in enumerate(modules)
+    ]
+    return tuple(map(Layer, names, range(len(names)), info.channels()))
 
 
 @dataclass(frozen=True)
@@ -110,31 +182,56 @@ _OFFICIAL = {
 NETWORKS = tuple(_OFFICIAL)
 
 
-def build(net: str, width: float = 1.0) -> FeatureNetwork:
-    """Return a feature network with PyTorch's default random weights (from the global generator).
+def check_network(net: str) -> None:
+    """Raise UnpairedError, with names near it, for what is neither ours nor timm's."""
+    if net in NETWORKS or timm_networks.is_name(net):
+        return
+    near = [*difflib.get_close_matches(net, NETWORKS), *timm_networks.names_near(net)]
+    hint = f"near it: {', '.join(near)}; " if near else ""
+    raise UnpairedError(
+        f"unknown feature network '{net}'; {hint}there are {', '.join(NETWORKS)} and those of timm"
+    )
 
-    net: alex, vgg or squeeze. width: factor on all channel counts, only for alex; with 1 it is
-    torchvision's. Raises UnpairedError for any other name or width.
+
+def build(net: str, width: float = 1.0) -> FeatureNetwork:
+    """Return a feature network with random weights, as PyTorch or timm draws them.
+
+    They come from the global generator. net: alex, vgg, squeeze, or a name of timm's. width: factor
+    on all channel counts, only for alex; with 1 it is torchvision's. Raises UnpairedError for any
+    other name or width.
     """
-    check_choice("the perceptual metric", "network", net, NETWORKS)
+    if width != 1 and (net != "alex" or width <= 0):
+        raise UnpairedError(f"width {width:g} for '{net}': only alex has widths, all positive")
+    check_network(net)
+    if net not in NETWORKS:
+        return TimmNetwork(net, timm_networks.build_features(net))
     official = _OFFICIAL[net]
     if width == 1:
-        return FeatureNetwork(_random_features(official), official.layers, official.smallest_px)
-    if net != "alex" or width <= 0:
-        raise UnpairedError(f"width {width:g} for '{net}': only alex has widths, all positive")
+        return ChainNetwork(_random_features(official), official.layers, official.smallest_px)
     channels = [max(1, round(width * layer.channels)) for layer in official.layers]
     layers = tuple(
         Layer(layer.name, layer.index, count)
         for layer, count in zip(official.layers, channels, strict=True)
     )
-    return FeatureNetwork(_alexnet_features(channels), layers, official.smallest_px)
+    return ChainNetwork(_alexnet_features(channels), layers, official.smallest_px)
+
+
+def build_seeded(net: str, width: float, seed: int) -> FeatureNetwork:
+    """Return `build` with weights by seed: Gaussian ones, but for timm's networks timm's own."""
+    if net in NETWORKS:
+        network = build(net, width)
+        draw_gaussian(network, torch.Generator().manual_seed(seed))
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(net, width)
 
 
 def draw_gaussian(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all convolutions anew: weights from N(0, 2 / fan in), biases 0.
 
     The thesis' random network has Gaussian weights of a deviation that is not given (section 6.5);
-    He's keeps the responses' size from layer to layer. For AlexNet and VGG the unit-normalised
+    He's keeps the responses' size from layer to layer. For AlexNet and VGG the unit-normalized
     features do not depend on it, as without biases it only scales every layer.
     """
     with torch.no_grad():
@@ -153,12 +250,18 @@ def official_path(net: str) -> Path:
 
 
 def load_pretrained(net: str, path: Path | None = None) -> FeatureNetwork:
-    """Return a network with weights from a file in torchvision's layout; nothing is downloaded.
+    """Return a network with trained weights, in evaluation mode.
 
-    path: a .pth or .safetensors file of the whole classifier or of its ``features`` alone; None
-    takes the file that torchvision keeps in its cache. Raises UnpairedError if it is missing, if
-    names, shapes or types differ (the first are listed), or if a tensor is not finite.
+    path: a .pth or .safetensors file, of the whole classifier or, in torchvision's layout, of its
+    ``features`` alone. None takes the file that torchvision keeps in its cache, which is never
+    downloaded; for a network of timm's, timm's own weights, from its cache or the hub.
+
+    Raises UnpairedError if they cannot be had, if names, shapes or types differ (the first are
+    listed), or if a tensor is not finite.
     """
+    check_network(net)
+    if net not in NETWORKS:
+        return TimmNetwork(net, timm_networks.load_features(net, path)).eval()
     place = official_path(net)
     official = _OFFICIAL[net]
     if path is None and not place.is_file():

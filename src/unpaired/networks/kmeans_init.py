@@ -1,8 +1,8 @@
-"""Convolutions initialised from data: whitened k-means of patches, layer by layer.
+"""Convolutions initialized from data: whitened k-means of patches, layer by layer.
 
 Krähenbühl, Doersch, Donahue and Darrell, "Data-dependent initializations of convolutional neural
 networks" (ICLR 2016): stacked k-means, then every layer's responses brought to one mean and
-deviation (their within-layer normalisation). Their between-layer normalisation, which evens out how
+deviation (their within-layer normalization). Their between-layer normalization, which evens out how
 fast layers learn, is left out: it multiplies whole layers, and the distances that these networks
 are used for here scale features to unit length.
 """
@@ -15,8 +15,8 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unpaired.errors import UnpairedError
-from unpaired.randomness import numpy_generator, seed_for
+from unpaired.core.errors import UnpairedError
+from unpaired.core.randomness import numpy_generator, seed_for
 
 RESPONSE_MEAN = 0.1  # the authors' default bias
 PATCHES_PER_FILTER = 50
@@ -103,13 +103,13 @@ def patch_centroids(patches: np.ndarray, count: int, *key: object) -> np.ndarray
     patches: M x D with M >= count. At most ``count`` principal components are kept. The product of
     a filter with a patch is that of centroid and whitened patch, up to a constant.
     """
-    centred = patches - patches.mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    centered = patches - patches.mean(axis=0)
+    variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
     kept = np.flatnonzero(variances > VARIANCE_FROM * variances[-1])[-count:]
     if len(kept) == 0:
         raise UnpairedError("a layer sees the same patch everywhere; give other pictures")
     whitening = directions[:, kept] / np.sqrt(variances[kept])
-    whitened = centred @ whitening
+    whitened = centered @ whitening
     lengths = np.linalg.norm(whitened, axis=1, keepdims=True)
     whitened /= np.maximum(lengths, np.finfo(np.float64).tiny)
     clustering = MiniBatchKMeans(

@@ -10,7 +10,7 @@ from torch.nn import functional
 def mean_of_neighbors(image: Tensor) -> Tensor:
     """Return the mean of the eight pixels around each pixel, B x C x H x W, sides of 2 or more.
 
-    Reflected at the borders about the outermost pixels, so no pixel is its own neighbour there.
+    Reflected at the borders about the outermost pixels, so no pixel is its own neighbor there.
     """
     channels = image.shape[1]
     weights = torch.full((channels, 1, 3, 3), 1 / 8, dtype=image.dtype, device=image.device)

@@ -96,7 +96,7 @@ class PartialConv(nn.Module):
         reached = share > 0
         scale = torch.where(reached, 1 / share, 0).to(sums.dtype)
         output = torch.addcmul(self.bias.to(sums.dtype)[:, None, None], sums, scale)
-        # With colour nearly all windows hold a known value, and the work of a mask is saved.
+        # With color nearly all windows hold a known value, and the work of a mask is saved.
         if reached.all():
             return output, None
         return output * reached, reached.to(known.dtype)

@@ -1,4 +1,4 @@
-"""The U-Net of the self-supervised denoising papers, in its two published flavours."""
+"""The U-Net of the self-supervised denoising papers, in its two published flavors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class UNet(nn.Module):
 
     @classmethod
     def of_laine19(cls, in_channels: int, out_channels: int, **options: Any) -> UNet:
-        """Return the flavour of Laine et al. 2019; ``options``: width, global_residual."""
+        """Return the flavor of Laine et al. 2019; ``options``: width, global_residual."""
         return cls(
             in_channels,
             out_channels,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from unpaired.costs import paper_budget
-from unpaired.leases import leased_gpus
-from unpaired.records import write_record
-from unpaired.stages import run
+from unpaired.core.command import run
+from unpaired.core.leases import leased_gpus
+from unpaired.pipeline.budgets import paper_budget
+from unpaired.pipeline.records import write_record
 
 
 def main(arguments: argparse.Namespace) -> None:

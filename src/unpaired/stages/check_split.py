@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unpaired.files import atomic_path
-from unpaired.packs import check_disjoint, open_verified
-from unpaired.stages import run
+from unpaired.core.command import run
+from unpaired.core.files import atomic_path
+from unpaired.data.packs import check_disjoint, open_verified
 
 
 def main(arguments: argparse.Namespace) -> None:

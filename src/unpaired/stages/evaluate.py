@@ -9,18 +9,17 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from unpaired.color.ab_bins import load_prior
-from unpaired.corruptions.noise import get_noise
-from unpaired.devices import choose_device, choose_precision, describe, no_gpu_note
-from unpaired.files import atomic_path, rows_as_csv, sha256_of
-from unpaired.leases import leased_gpus
-from unpaired.methods.base import Restorer
-from unpaired.packs import open_verified
-from unpaired.records import data_record, library_versions, with_python, write_record
-from unpaired.sealed_csv import write_sealed
-from unpaired.stages import json_argument, run
-from unpaired.tasks import TASKS, scorer_of
-from unpaired.weights import load_product
+from unpaired import catalog
+from unpaired.core.command import add_given, json_argument, run
+from unpaired.core.devices import choose_device, choose_precision, describe, no_gpu_note
+from unpaired.core.files import atomic_path, rows_as_csv, sha256_of
+from unpaired.core.leases import leased_gpus
+from unpaired.core.sealed_csv import write_sealed
+from unpaired.data.noise import get_noise
+from unpaired.data.packs import open_verified
+from unpaired.learning.method import Restorer
+from unpaired.learning.weights import load_model, load_product
+from unpaired.pipeline.records import data_record, library_versions, with_python, write_record
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -35,21 +34,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
     if arguments.pictures:
         restorer.take_pictures(open_verified(arguments.pictures), arguments.spec["seed"])
-    options = {"prior": load_prior(arguments.prior)} if arguments.prior else {}
+    for role, path in arguments.need.items():
+        restorer.receive(role, load_model(path, device)[1])
+    scored_with = vars(arguments)["with"]
+    others = {name: load_model(path, device)[1] for name, path in scored_with.items()}
+    condition = catalog.conditions().get(arguments.noise)
     pack, start = open_verified(arguments.pack), time.perf_counter()
-    scored = scorer_of(arguments.task)(
+    score = catalog.load(catalog.scorer(arguments.task).target)
+    scored = score(
         restorer,
         pack,
-        get_noise(arguments.noise),
+        condition or get_noise(arguments.noise),
         repeats=arguments.repeats,
         crop_px=arguments.crop_px,
         device=device,
-        **options,
+        **arguments.artifact,
+        **others,
     )
     seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:
         Image.fromarray(scored.example).save(aside)
     seals = write_sealed({arguments.output: rows_as_csv(scored.rows)})
+    given = {name: sha256_of(path) for name, path in (arguments.need | scored_with).items()}
     about = {
         "spec": arguments.spec,
         "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
@@ -60,6 +66,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         "precision": _precision(arguments.model, restorer, device),
         "seconds": round(seconds, 3),
         "pooled": scored.pooled,
+        **({"given": given} if given else {}),
         **seals,
     }
     write_record(arguments.record, about)
@@ -79,11 +86,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=Path, help="weights; none for a method that needs no training"
     )
-    parser.add_argument("--task", choices=TASKS, default="restore", help="what the product does")
+    parser.add_argument("--task", required=True, help="what the product does")
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the model")
     parser.add_argument("--code", required=True, help="fingerprint of the code, for the record")
     parser.add_argument("--pack", type=Path, required=True)
-    parser.add_argument("--prior", type=Path, help="colour prior (.npy), where scores use one")
+    add_given(parser, "--artifact", "a file that the scorer's entry names")
+    add_given(parser, "--need", "another trained model that the product works with, by its role")
+    add_given(parser, "--with", "a trained model that the scoring works with, by its name")
     parser.add_argument("--pictures", type=Path, help="pack, for a method that takes from others")
     parser.add_argument("--noise", required=True)
     parser.add_argument("--repeats", type=int, required=True)

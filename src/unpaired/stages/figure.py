@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unpaired.figures import draw_comparison
-from unpaired.files import atomic_path
-from unpaired.plan import plan_table
-from unpaired.settings import parse_settings, parse_table
-from unpaired.stages import json_argument, run
+from unpaired.core.command import json_argument, run
+from unpaired.pipeline.figures import draw_comparison
+from unpaired.pipeline.plan import plan_table
+from unpaired.pipeline.settings import parse_settings
+from unpaired.pipeline.table import parse_table
 
 
 def main(arguments: argparse.Namespace) -> None:
     plan = plan_table(parse_table(arguments.table), parse_settings(arguments.settings))
-    with atomic_path(arguments.output) as aside:
-        draw_comparison(plan, arguments.noise, Path(), aside)
+    draw_comparison(plan, arguments.noise, Path(), arguments.output)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unpaired.datasets import get_dataset, open_reader
-from unpaired.packs import Parts, write_pack, write_pack_in_parts
-from unpaired.settings import parse_settings
-from unpaired.stages import run
+from unpaired.core.command import run
+from unpaired.data.packs import Parts, write_pack, write_pack_in_parts
+from unpaired.pipeline.datasets import get_dataset, open_reader
+from unpaired.pipeline.settings import parse_settings
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
         records,
         source=dataset.name,
         value_range=dataset.value_range,
-        colour_space=dataset.colour_space,
+        color_space=dataset.color_space,
         settings={"dataset": dataset.name, "reader": dataset.reader},
     )
     print(f"{arguments.output}: {count} pictures")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unpaired.plan import plan_tables
-from unpaired.reporting.page import write_report
-from unpaired.settings import load_table, parse_settings
-from unpaired.stages import json_argument, run
+from unpaired.core.command import json_argument, run
+from unpaired.pipeline.plan import plan_tables
+from unpaired.pipeline.report.page import write_report
+from unpaired.pipeline.settings import parse_settings
+from unpaired.pipeline.table import load_table
 
 
 def main(arguments: argparse.Namespace) -> None:

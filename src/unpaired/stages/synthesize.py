@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from unpaired.devices import choose_device, describe, no_gpu_note
-from unpaired.files import sha256_of
-from unpaired.leases import leased_gpus
-from unpaired.packs import open_verified, write_pack_in_parts
-from unpaired.stages import json_argument, run
-from unpaired.synthesis import pairs_of_pack
-from unpaired.weights import load_model
+from unpaired import catalog
+from unpaired.core.command import json_argument, run
+from unpaired.core.devices import choose_device, describe, no_gpu_note
+from unpaired.core.files import sha256_of
+from unpaired.core.leases import leased_gpus
+from unpaired.data.packs import open_verified, write_pack_in_parts
+from unpaired.learning.weights import load_model
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -35,20 +35,16 @@ def _synthesize(arguments: argparse.Namespace) -> None:
         "model_sha256": sha256_of(arguments.model),
         "source_sha256": source.digest,
     }
-    pairs = pairs_of_pack(
-        load_model(arguments.model, device)[1],
-        source,
-        seed=spec["seed"],
-        generation_method=spec["generation_method"],
-        device=device,
-        stamp=stamp,
-    )
+    name, model = load_model(arguments.model, device)
+    how = {key: value for key, value in spec.items() if key not in ("model", "source")}
+    make = catalog.load(catalog.method(name).makes_pairs)
+    pairs = make(model, source, device=device, stamp=stamp, **how)
     count = write_pack_in_parts(
         arguments.output,
         pairs,
         source=arguments.output.stem,
         value_range=source.value_range,
-        colour_space=source.colour_space,
+        color_space=source.color_space,
         settings=stamp,
     )
     print(f"{arguments.output}: {count} pairs")
@@ -56,7 +52,7 @@ def _synthesize(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="weights of the degradation")
+    parser.add_argument("--model", type=Path, required=True, help="weights of what makes them")
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the pairs")
     parser.add_argument("--code", required=True, help="fingerprint of the code")
     parser.add_argument("--pack", type=Path, required=True, help="pictures to make pairs of")

@@ -6,19 +6,17 @@ import argparse
 import json
 from pathlib import Path
 
-from unpaired.files import atomic_path
-from unpaired.model_names import link_models
-from unpaired.plan import plan_table
-from unpaired.sealed_csv import write_sealed
-from unpaired.settings import parse_settings, parse_table
-from unpaired.stages import json_argument, run
-from unpaired.tables import (
-    build_lines,
-    costs_as_csv,
-    lines_as_csv,
-    lines_as_markdown,
-    read_paper_numbers,
-)
+from unpaired.core.command import json_argument, run
+from unpaired.core.files import atomic_path
+from unpaired.core.sealed_csv import write_sealed
+from unpaired.learning.model_names import link_models
+from unpaired.pipeline.plan import plan_table
+from unpaired.pipeline.settings import parse_settings
+from unpaired.pipeline.table import parse_table
+from unpaired.pipeline.tables.costs import costs_as_csv
+from unpaired.pipeline.tables.layout import lines_as_markdown
+from unpaired.pipeline.tables.lines import lines_as_csv, read_paper_numbers
+from unpaired.pipeline.tables.measuring import build_lines
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -10,27 +10,23 @@ from typing import Any
 
 import psutil
 import torch
-from torch.utils.data import Dataset
 
-from unpaired.color.ab_bins import load_prior
-from unpaired.corruptions.noise import get_noise
-from unpaired.distributed import Processes, first_of_all
-from unpaired.files import locked, rows_as_csv, sha256_of
-from unpaired.judged_sampling import JudgedSamples
-from unpaired.leases import leased_gpus
-from unpaired.methods import create
-from unpaired.methods.base import Method
-from unpaired.packs import Pack, open_verified
-from unpaired.randomness import seed_for
-from unpaired.records import data_record, library_versions, with_python, write_record
-from unpaired.sampling import CropSamples
-from unpaired.sealed_csv import write_sealed
-from unpaired.stages import json_argument, run
-from unpaired.training import Checkpointing, Result, train
-from unpaired.unpaired_sampling import UnpairedSamples
-from unpaired.weights import load_model, save_model
+from unpaired import catalog
+from unpaired.core.command import add_given, json_argument, run
+from unpaired.core.files import locked, rows_as_csv, sha256_of
+from unpaired.core.leases import leased_gpus
+from unpaired.core.processes import Processes, first_of_all
+from unpaired.core.randomness import seed_for
+from unpaired.core.sealed_csv import write_sealed
+from unpaired.data.noise import get_noise
+from unpaired.data.packs import Pack, open_verified
+from unpaired.learning.create import create
+from unpaired.learning.method import Method
+from unpaired.learning.training import Checkpointing, Result, train
+from unpaired.learning.weights import load_model, save_model
+from unpaired.pipeline.records import data_record, library_versions, with_python, write_record
 
-TRAIN_SETS = ("train_set", "clean_set")  # Of a spec; the model's file says them too.
+SET_SUFFIX = "_set"  # Of the keys of a spec that name data sets; the model's file says them too.
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -53,18 +49,23 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     method = create(spec["method"], **spec["overrides"])
     if arguments.start:
         method.start_from(load_model(arguments.start)[1])
-    if arguments.prior and getattr(method, "needs_prior", False):
-        method.set_prior(load_prior(arguments.prior))
+    for name, path in arguments.artifact.items():
+        method.receive_file(name, path)
+    for role, path in arguments.need.items():
+        method.receive(role, load_model(path)[1])
     packs = [Pack(path) for path in arguments.pack]
     data = [data_record(pack) for pack in packs]
-    samples = _samples(method, packs, spec)
+    noise = catalog.conditions().get(spec["noise"]) or get_noise(spec["noise"])
+    samples = method.samples(packs, seed=spec["seed"], noise=noise, noise_draw=spec["noise_draw"])
     if not arguments.start:
         method.prepare(samples, spec["seed"])
     versions = library_versions()
     stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
-    # A model or a prior that was made anew is another one, whatever its name.
-    given = {"start": arguments.start, "prior": arguments.prior}
-    stamp |= {f"{key}_sha256": sha256_of(path) for key, path in given.items() if path}
+    # A file that was made anew is another one, whatever its name.
+    start = {"start": arguments.start} if arguments.start else {}
+    given = start | arguments.artifact | arguments.need
+    if given:
+        stamp["given"] = {name: sha256_of(path) for name, path in given.items()}
     result = train(
         method,
         samples,
@@ -78,24 +79,6 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     return method, result, stamp
 
 
-def _samples(method: Method, packs: list[Pack], spec: dict[str, Any]) -> Dataset:
-    """Return what is trained on, by what the method sees.
-
-    That is crops of one pack, unpaired ones of a noisy and a clean one, or judged triplets.
-    """
-    if "judge" in method.sees:
-        return JudgedSamples(*packs, seed=spec["seed"])
-    about = {
-        "patch_px": method.config.patch_px,
-        "seed": spec["seed"],
-        "noise": get_noise(spec["noise"]),
-        "noise_draw": spec["noise_draw"],
-    }
-    if "clean_set" in spec:
-        return UnpairedSamples(*packs, **about)
-    return CropSamples(*packs, sees=method.sees, **about)
-
-
 def _publish(
     arguments: argparse.Namespace, method: Method, result: Result, stamp: dict[str, Any]
 ) -> None:
@@ -104,7 +87,7 @@ def _publish(
     about |= seals
     versions = with_python(stamp["versions"])
     write_record(arguments.about, stamp | about | {"versions": versions})
-    learned_from = {key: stamp["spec"][key] for key in TRAIN_SETS if key in stamp["spec"]}
+    learned_from = {key: value for key, value in stamp["spec"].items() if key.endswith(SET_SUFFIX)}
     save_model(arguments.model, arguments.spec["method"], method, learned_from)
 
 
@@ -129,7 +112,8 @@ def parser() -> argparse.ArgumentParser:
         "--pack", type=Path, nargs="+", required=True, help="a pack, or a noisy and a clean one"
     )
     parser.add_argument("--start", type=Path, help="weights of the model that it starts from")
-    parser.add_argument("--prior", type=Path, help="colour prior (.npy), for methods that use one")
+    add_given(parser, "--artifact", "a file that its method's entry names")
+    add_given(parser, "--need", "another trained model, by its role")
     parser.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     parser.add_argument("--about", type=Path, required=True, help="record to write (JSON)")
     parser.add_argument("--history", type=Path, required=True, help="losses to write (CSV)")

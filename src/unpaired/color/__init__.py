@@ -1,1 +1,0 @@
-"""Colour as colorization sees it: CIE Lab, and its ab plane cut into bins (Zhang 2018)."""

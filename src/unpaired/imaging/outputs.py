@@ -1,0 +1,277 @@
+"""Where results go, decided and checked before anything is computed.
+
+A folder that results were written to holds a hidden list of them (``.unpaired-output``), so that a
+later run on a folder above it does not take results for inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from unpaired.core.errors import UnpairedError, list_some, shown
+from unpaired.core.files import atomic_path
+from unpaired.imaging.finding import SUFFIXES, survey
+
+MARKER = ".unpaired-output"
+
+
+class LeftOut(NamedTuple):
+    """What lies below the inputs and is not taken. count: of the pictures in it."""
+
+    path: Path
+    reason: str
+    count: int
+
+
+def told(left_out: Iterable[LeftOut]) -> list[str]:
+    """Name what was left out in a line for every reason, long lists shortened."""
+    paths: dict[str, list[str]] = {}
+    for path, reason, _ in left_out:
+        paths.setdefault(reason, []).append(shown(path))
+    return [f"skipped {list_some(names, 5)}: {reason}" for reason, names in paths.items()]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where every picture goes.
+
+    targets: picture -> file to write. folder: what else is written belongs there. is_file: the
+    person named one file instead of a folder. left_out: for the caller to print.
+    """
+
+    targets: dict[Path, Path]
+    folder: Path
+    is_file: bool
+    left_out: tuple[LeftOut, ...]
+
+    def mark(self, command: str) -> None:
+        """List the results in the output folder; call it before the first of them is written.
+
+        A folder of a single named file is not marked: it may hold anything else. command: the name
+        of what writes them.
+        """
+        if self.is_file:
+            return
+        names = {target.relative_to(self.folder).as_posix() for target in self.targets.values()}
+        names |= {path.relative_to(self.folder).as_posix() for path in results_in(self.folder)}
+        with atomic_path(self.folder / MARKER) as aside:
+            aside.write_text(json.dumps({"command": command, "files": sorted(names)}, indent=1))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How every input ended. refused: why, each naming its file. skipped: what was left out."""
+
+    written: list[Path]
+    refused: list[str]
+    skipped: tuple[LeftOut, ...]
+
+    def summary(self, output: Path) -> str:
+        """Return the last line that a person sees, which counts all inputs."""
+        skipped = sum(left_out.count for left_out in self.skipped)
+        count = len(self.written)
+        pictures = f"{count} picture{'' if count == 1 else 's'}"
+        return (
+            f"{pictures} written to {shown(output)}, {len(self.refused)} refused, {skipped} skipped"
+        )
+
+
+def plan_outputs(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> Outputs:
+    """Decide where every picture goes; files of a folder keep their place below ``output``.
+
+    output: a folder, or, for a single picture, a file that has a picture's suffix. Left out are
+    hidden folders below the inputs, results of earlier runs there, and whatever lies in the output
+    folder itself. A file or folder that is named explicitly is always taken.
+
+    Raises UnpairedError, all of a kind at once, if a picture is missing, two would meet, one would
+    be its own output, an output is there already and not to be overwritten, or the output cannot
+    be written.
+    """
+    output = Path(output)
+    sources, left_out = _sources(inputs, output)
+    is_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
+    if is_file:
+        targets = {_only(sources, output): output}
+    else:
+        targets = {path: output / relative for path, relative in sources.items()}
+    _refuse_clashes(targets)
+    refuse_existing(targets.values(), overwrite)
+    folder = output.parent if is_file else output
+    refuse_unwritable([folder, *(target.parent for target in targets.values())])
+    return Outputs(targets, folder, is_file, tuple(left_out))
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise UnpairedError for files that are there already, unless they may be overwritten.
+
+    Where a folder has the name of a file to write, overwriting does not help.
+    """
+    there = [path for path in paths if os.path.lexists(path)]
+    folders = [str(path) for path in there if path.is_dir()]
+    if folders:
+        raise UnpairedError(f"{list_some(folders)}: a folder, not a file; choose another --output")
+    if there and not overwrite:
+        raise UnpairedError(
+            f"{list_some(map(str, there))}: there already; choose another --output, or add "
+            "--overwrite"
+        )
+
+
+def refuse_unwritable(folders: Iterable[Path]) -> None:
+    """Raise UnpairedError unless files can be written into every folder, which may not exist yet.
+
+    A temporary file is created and removed in it, or in the nearest folder above that exists.
+    """
+    checked: dict[Path, Path] = {}
+    for folder in folders:
+        checked.setdefault(_nearest(folder), folder)
+    for nearest, folder in checked.items():
+        if not nearest.is_dir():
+            raise UnpairedError(
+                f"{folder}: {nearest} is a file, not a folder; choose another --output"
+            )
+        try:
+            with tempfile.NamedTemporaryFile(dir=nearest, prefix=".unpaired-"):
+                pass
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnpairedError(
+                f"{folder}: cannot be written ({reason}); choose another --output"
+            ) from None
+
+
+def check_file(path: Path | None, *, overwrite: bool = False) -> None:
+    """Check a single file that is to be written later, a table for instance; None is none.
+
+    Raises UnpairedError as `plan_outputs` does.
+    """
+    if path is not None:
+        refuse_existing([Path(path)], overwrite)
+        refuse_unwritable([Path(path).parent])
+
+
+def results_in(folder: Path) -> list[Path]:
+    """Return the files that earlier runs wrote into ``folder``, as its list says; none without one.
+
+    A list that is damaged, or not ours, counts as none.
+    """
+    try:
+        names = json.loads((folder / MARKER).read_text())["files"]
+        return [folder / name for name in names if (folder / name).is_file()]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+# ---- Inputs -------------------------------------------------------------------------------------
+
+
+def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], list[LeftOut]]:
+    """Return every picture with its place below the output, and what was left out."""
+    sources: dict[Path, Path] = {}
+    left_out: list[LeftOut] = []
+    seen: set[Path] = set()
+    for given in map(Path, inputs):
+        found, skipped = survey([given])
+        left_out += [LeftOut(path, reason, 1) for path, reason in skipped.items()]
+        results = _results_below(given, output, found) if given.is_dir() else {}
+        for folder, files in results.items():
+            reason = f"{_count(len(files))} of an earlier run"
+            left_out.append(LeftOut(folder, reason, len(files)))
+        written = {path for files in results.values() for path in files}
+        taken = [path for path in found if path not in written]
+        if not taken:
+            raise UnpairedError(
+                f"{given}: no picture but results of earlier runs; name their folder to take them"
+            )
+        if given.is_dir():
+            left_out += _hidden_folders(given)
+        for path in taken:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                sources[path] = path.relative_to(given) if given.is_dir() else Path(path.name)
+    return sources, left_out
+
+
+def _count(results: int) -> str:
+    return f"{results} result{'' if results == 1 else 's'}"
+
+
+def _results_below(given: Path, output: Path, found: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return, per folder below ``given``, those of the pictures found that are earlier results."""
+    results: dict[Path, list[Path]] = {}
+    listed = {
+        result.resolve(): folder
+        for folder in {above for path in found for above in path.parents}
+        if given in folder.parents
+        for result in results_in(folder)
+    }
+    takes_output = _is_inside(given, output)
+    for path in found:
+        if not takes_output and _is_inside(path, output):
+            results.setdefault(output, []).append(path)
+        elif path.resolve() in listed:
+            results.setdefault(listed[path.resolve()], []).append(path)
+    return results
+
+
+def _hidden_folders(folder: Path) -> Iterator[LeftOut]:
+    """Yield the hidden folders below that hold pictures; links to folders are not followed."""
+    for current, names, _ in os.walk(folder):
+        for name in sorted(names):
+            if name.startswith(".") and (count := _count_pictures(Path(current, name))):
+                yield LeftOut(Path(current, name), "a hidden folder", count)
+        names[:] = [name for name in names if not name.startswith(".")]
+
+
+def _count_pictures(folder: Path) -> int:
+    return sum(
+        Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names
+    )
+
+
+# ---- Checks -------------------------------------------------------------------------------------
+
+
+def _only(sources: dict[Path, Path], output: Path) -> Path:
+    """Return the one picture that goes into the file ``output``."""
+    if len(sources) > 1:
+        raise UnpairedError(
+            f"{output}: a file, but there are {len(sources)} pictures; name a folder"
+        )
+    (path,) = sources
+    if path.suffix.lower() != output.suffix.lower():
+        raise UnpairedError(
+            f"{output}: the format is kept, so the suffix must be that of {path.name}; name it "
+            f"{output.with_suffix(path.suffix).name}"
+        )
+    return path
+
+
+def _refuse_clashes(targets: dict[Path, Path]) -> None:
+    taken: dict[Path, Path] = {}
+    clashes = []
+    sources = {path.resolve() for path in targets}
+    for path, target in targets.items():
+        if target.resolve() in sources:
+            clashes.append(f"{target} is an input")
+        elif target in taken:
+            clashes.append(f"{path} and {taken[target]} would both become {target}")
+        taken[target] = path
+    if clashes:
+        raise UnpairedError(f"{list_some(clashes)}; choose another --output folder")
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder itself if it is there, else the nearest one above that is."""
+    folder = Path(os.path.abspath(folder))
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))

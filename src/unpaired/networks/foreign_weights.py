@@ -1,0 +1,116 @@
+"""Weights that others published: read without unpickling code, and held against a layout."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.files import reading
+
+# What checkpoints wrap their weights in; where a file has several, the first one is taken.
+# params_ema: averaged weights, which their authors restore with.
+WRAPPINGS = ("state_dict", "params_ema", "params", "model")
+PREFIXES = ("module.", "_orig_mod.")  # Of DataParallel, and of compiled networks.
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the named tensors of a safetensors file, or of a PyTorch file of tensors alone.
+
+    Which one it is, its content tells. A wrapping such as ``{"state_dict": ...}`` and a prefix that
+    all names have, such as ``module.``, are taken off, which is printed in one line.
+    Raises UnpairedError if the file is missing, a folder, damaged or holds anything else.
+    """
+    path = Path(path)
+    content, wrapping = _unwrapped(_content(path))
+    if not content or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise UnpairedError(f"{path}: holds something other than named tensors")
+    tensors, prefix = _without_prefix(content)
+    taken_off = [f"the wrapping '{wrapping}'"] if wrapping else []
+    taken_off += [f"the prefix '{prefix}'"] if prefix else []
+    if taken_off:
+        print(f"{path.name}: {' and '.join(taken_off)} taken off", flush=True)
+    return tensors
+
+
+def check_layout(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise UnpairedError unless ``found`` has the names, shapes and types expected.
+
+    Numbers must be finite. The first names that differ are told.
+    """
+    wrong = [
+        f"{name}: {_kind(found.get(name))} instead of {_kind(expected[name])}"
+        if name in expected
+        else f"{name}: not expected"
+        for name in sorted(expected.keys() | found.keys())
+        if name not in expected or _kind(found.get(name)) != _kind(expected[name])
+    ]
+    if wrong:
+        raise UnpairedError(f"{path}: not the authors' layout: {list_some(wrong)}")
+    broken = [name for name, value in found.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UnpairedError(f"{path}: numbers that are not finite in {list_some(broken)}")
+
+
+def _content(path: Path) -> Any:
+    with reading(path):
+        if path.is_dir():
+            raise UnpairedError(f"{path}: a folder; name the file of weights")
+        if not path.is_file():
+            raise UnpairedError(f"{path}: no such file")
+        with open(path, "rb") as file:
+            head = file.read(9)
+    if not head:
+        raise UnpairedError(f"{path}: the file is empty; download it again")
+    # A safetensors file starts with eight bytes of length and a JSON object.
+    is_safetensors = path.suffix == ".safetensors" or head[8:] == b"{"
+    try:
+        if is_safetensors:
+            return load_file(path)
+        with warnings.catch_warnings():  # Whatever is odd about the file ends in one line below.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # Damaged bytes are met with exceptions of all kinds.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        kind = "safetensors" if is_safetensors else "PyTorch"
+        raise UnpairedError(
+            f"{path}: not a {kind} file of tensors alone ({reason[:200]}); download it again"
+        ) from None
+
+
+def _unwrapped(content: Any) -> tuple[dict[str, Any], str]:
+    """Return the innermost dictionary, and the keys that led there, joined by dots."""
+    keys = []
+    while isinstance(content, dict):
+        key = next((key for key in WRAPPINGS if isinstance(content.get(key), dict)), None)
+        if key is None:
+            return content, ".".join(keys)
+        keys.append(key)
+        content = content[key]
+    return {}, ""
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    taken_off = ""
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        taken_off += prefix
+    return tensors, taken_off
+
+
+def _kind(value: Tensor | None) -> str:
+    """Say shape and type of a tensor, the type where it is not the usual one."""
+    if value is None:
+        return "missing"
+    of_type = "" if value.dtype == torch.float32 else f" of {str(value.dtype)[len('torch.') :]}"
+    return f"{tuple(value.shape)}{of_type}"

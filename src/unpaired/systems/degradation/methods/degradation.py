@@ -1,0 +1,86 @@
+"""What both forms of LUD-VAE share: unpaired images in, noise for clean images out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from unpaired.data.noise import Noise
+from unpaired.data.packs import Pack
+from unpaired.data.samples import NoiseDraw
+from unpaired.data.unpaired_samples import UnpairedSamples
+from unpaired.imaging.orientation import orient_at_random
+from unpaired.learning.denoiser import Denoiser, DenoiserConfig
+from unpaired.learning.method import TrainingState
+from unpaired.networks.latents import LatentLevel
+
+ITERATIONS = 200_000  # The paper's length (section 4.2).
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradationConfig(DenoiserConfig):
+    """Settings of a degradation model. A sample is one image of each set.
+
+    ``images_seen`` and ``batch_size`` count samples: 8 hold the 16 images of the paper's batches,
+    which draws from both sets equally often; here it is equally many.
+    """
+
+    images_seen: int = ITERATIONS * 8
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    beta2: float = 0.999
+
+
+class DegradationModel(Denoiser):
+    """A method that learns what turns clean images into noisy ones, from unpaired sets of both.
+
+    Its product is ``degrade``, the generation method 3 of LUD-VAE (section 3.3). As a restorer it
+    gives the clean image of generation method 2.
+    """
+
+    Config: ClassVar[type] = DegradationConfig
+    sees: ClassVar[tuple[str, ...]] = ("noisy", "unpaired_clean")
+
+    def samples(
+        self, packs: Sequence[Pack], *, seed: int, noise: Noise | None, noise_draw: NoiseDraw
+    ) -> UnpairedSamples:
+        about = {"patch_px": self.config.patch_px, "seed": seed}
+        return UnpairedSamples(*packs, noise=noise, noise_draw=noise_draw, **about)
+
+    @property
+    def noise_levels(self) -> tuple[LatentLevel, ...]:
+        """The grids of standard normal numbers that ``degrade`` takes."""
+        return self.network.latents
+
+    def degrade(self, clean: Tensor, noise: list[Tensor], t: float) -> Tensor:
+        """Return a noisy version of ``clean``, B x C x H x W, neither clamped nor rounded.
+
+        noise: standard normal, B x channels x H / px x W / px for every one of ``noise_levels``.
+        t: the noise level, which multiplies the sampled noise latents (section 4.4). Sides are
+        multiples of ``multiple_px``.
+        """
+        raise TypeError(f"{type(self).__name__} must define degrade()")
+
+    def draw_noise(self, image: Tensor, generators: list[Generator]) -> list[Tensor]:
+        """Draw standard normal numbers for every level; one generator per image."""
+        height, width = image.shape[-2:]
+        shapes = [(c, height // px, width // px) for c, px in self.noise_levels]
+        drawn = [
+            [torch.randn(shape, generator=g, device=image.device) for shape in shapes]
+            for g in generators
+        ]
+        return [torch.stack(level) for level in zip(*drawn, strict=True)]
+
+    def unpaired_views(
+        self, batch: dict[str, Tensor], state: TrainingState
+    ) -> tuple[Tensor, Tensor]:
+        """Return the clean and the noisy images, each turned and mirrored by its own draw."""
+        views = []
+        for key in ("unpaired_clean", "noisy"):
+            generators = state.generators(batch["sample"], f"orientation of {key}")
+            views += orient_at_random(generators, batch[key])
+        return views[0], views[1]

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from unpaired.core.errors import UnpairedError
+from unpaired.data.packs import write_pack_in_parts
+from unpaired.imaging.pixels import to_uint8
+from unpaired.learning.create import create
+from unpaired.learning.method import Observation
+from unpaired.networks.latents import LatentLevel
+from unpaired.systems.degradation import synthesis
+from unpaired.systems.degradation.synthesis import draw_t, noise_window, pairs_of_pack, synthesize
+
+SMALL = {
+    "lud_vae": {
+        "width": 8,
+        "residual_width": 4,
+        "residual_blocks": 1,
+        "code_dim": 4,
+        "codes": 8,
+        "blur_kernel_px": 5,
+        "blur_std_px": 1.5,
+    },
+    "lud_vae_public": {"width": 4},
+}
+
+
+@pytest.fixture(params=list(SMALL))
+def method(request):
+    torch.manual_seed(0)
+    return create(request.param, **SMALL[request.param]).eval()
+
+
+def image(height=70, width=61):
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("size", [(70, 61), (64, 64), (9, 13)])
+def test_a_pair_has_the_size_of_the_image_and_is_finite(method, size):
+    for generation_method in (2, 3):
+        pair = synthesize(
+            method, image(*size), key=(1,), t=2.0, generation_method=generation_method
+        )
+        for part in (pair.clean, pair.noisy):
+            assert part.shape == (1, 3, *size)
+            assert part.isfinite().all()
+
+
+def test_the_noise_is_a_function_of_the_key(method):
+    one, again, other = (
+        synthesize(method, image(), key=key, t=1.0).noisy for key in ((1, "a"), (1, "a"), (1, "b"))
+    )
+    assert torch.equal(one, again)
+    assert not torch.allclose(one, other)
+
+
+def test_the_global_random_state_does_not_matter(method):
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made.append(synthesize(method, image(), key=(1,), t=1.0).noisy)
+    assert torch.equal(*made)
+
+
+def test_method_3_keeps_the_clean_image_and_method_2_the_noisy_one(method):
+    pair = synthesize(method, image(), key=(1,), t=1.0)
+    assert torch.equal(pair.clean, image())
+    pair = synthesize(method, image(), key=(1,), t=1.0, generation_method=2)
+    assert torch.equal(pair.noisy, image())
+
+
+def test_method_2_is_the_image_decoded_without_noise(method):
+    seen = image(64, 64)
+    found = [
+        synthesize(method, seen, key=key, t=t, generation_method=2).clean
+        for key, t in (((1,), 1.0), ((2,), 3.0))
+    ]
+    assert torch.equal(*found)
+    assert torch.equal(found[0], method.restore(Observation(seen)))
+
+
+def test_method_3_is_the_methods_own_degradation_with_one_draw(method):
+    seen = image(64, 72)
+    noise = [
+        noise_window((1, "noise level", number), level, 0, 0, 64, 72)
+        for number, level in enumerate(method.noise_levels)
+    ]
+    expected = method.degrade(seen, noise, 3.0)
+    assert torch.equal(synthesize(method, seen, key=(1,), t=3.0).noisy, expected)
+
+
+@pytest.mark.parametrize("size", [(151, 190), (40, 260)])
+def test_tiles_equal_the_whole(method, size):
+    method.double()
+    seen = image(*size).double()
+    tiled = synthesize(method, seen, key=(1,), t=2.0, tile_px=32).noisy
+    whole = synthesize(method, seen, key=(1,), t=2.0).noisy
+    assert torch.allclose(tiled, whole, atol=1e-9)
+
+
+@pytest.mark.parametrize("t", [0.99, 4.01, float("nan"), -1.0])
+def test_a_noise_level_out_of_range_is_refused(method, t):
+    with pytest.raises(
+        UnpairedError, match=r"^the noise level t must lie between 1.0 and 4.0; got"
+    ):
+        synthesize(method, image(), key=(1,), t=t)
+
+
+def test_generation_method_1_is_refused(method):
+    with pytest.raises(UnpairedError, match="generation methods 2 and 3; got 1"):
+        synthesize(method, image(), key=(1,), t=1.0, generation_method=1)
+
+
+def test_levels_of_images_are_uniform_and_belong_to_the_key():
+    levels = torch.tensor([draw_t((1, n)) for n in range(2000)])
+    assert draw_t((1, 5)) == pytest.approx(levels[5].item())
+    assert 1 <= levels.min() < 1.01
+    assert 3.99 < levels.max() <= 4
+    assert levels.mean().item() == pytest.approx(2.5, abs=0.06)
+
+
+def test_a_window_shows_the_same_noise_wherever_it_is_cut():
+    level = LatentLevel(2, 4)
+    whole = noise_window((1,), level, 0, 0, 600, 800)
+    assert whole.shape == (1, 2, 150, 200)
+    part = noise_window((1,), level, 240, 512, 88, 80)
+    assert torch.equal(part, whole[..., 60:82, 128:148])
+    assert whole.mean().abs() < 0.02
+    assert whole.std().item() == pytest.approx(1, abs=0.02)
+    blocks = whole[..., :128, :192].unfold(2, 64, 64).unfold(3, 64, 64).flatten(4).squeeze(0)
+    rows = blocks.reshape(-1, 64 * 64)
+    correlations = torch.corrcoef(rows) - torch.eye(len(rows))
+    assert correlations.abs().max() < 0.08
+
+
+def test_memory_of_the_noise_is_that_of_the_window(monkeypatch):
+    drawn = []
+    block = synthesis._block
+    monkeypatch.setattr(synthesis, "_block", lambda *a: drawn.append(a) or block(*a))
+    noise_window((1,), LatentLevel(1, 1), 6400, 6400, 128, 64)
+    assert [(row, column) for *_, row, column in drawn] == [(100, 100), (101, 100)]
+
+
+@pytest.fixture
+def clean_pack(make_pack):
+    rng = np.random.default_rng(0)
+    return make_pack({n: rng.integers(0, 256, (24, 20, 3), dtype=np.uint8) for n in "ab"}, "clean")
+
+
+def pairs(method, pack, **options):
+    defaults = {"seed": 1, "generation_method": 3, "device": torch.device("cpu"), "stamp": {}}
+    return list(pairs_of_pack(method, pack, **(defaults | options)))
+
+
+def test_pairs_of_a_pack_keep_names_scenes_and_clean_pictures(method, clean_pack):
+    made = pairs(method, clean_pack)
+    assert [record.name for record in made] == ["a", "b"]
+    assert [record.scene for record in made] == ["clean:a", "clean:b"]
+    for index, record in enumerate(made):
+        assert np.array_equal(record.arrays["clean"], clean_pack.read(index))
+        assert record.arrays["noisy"].shape == record.arrays["clean"].shape
+        assert record.arrays["noisy"].dtype == np.uint8
+
+
+def test_each_picture_of_a_seed_has_its_own_noise_again_and_again(method, clean_pack):
+    first, again, other = (pairs(method, clean_pack, seed=seed) for seed in (1, 1, 2))
+    digests = [[record.sha256_pixels for record in made] for made in (first, again, other)]
+    assert digests[0] == digests[1]
+    key = (1, "pairs", "a")
+    whole = torch.from_numpy(clean_pack.read_unit(0)).permute(2, 0, 1)[None]
+    expected = to_uint8(
+        synthesize(method, whole, key=key, t=draw_t(key)).noisy[0].permute(1, 2, 0).numpy()
+    )
+    assert np.array_equal(first[0].arrays["noisy"], expected)
+    assert draw_t(key) != draw_t((2, "pairs", "a")) != draw_t((1, "pairs", "b"))
+
+
+def test_method_2_makes_the_clean_picture(method, clean_pack):
+    record = pairs(method, clean_pack, generation_method=2)[0]
+    assert np.array_equal(record.arrays["noisy"], clean_pack.read(0))
+    assert not np.array_equal(record.arrays["clean"], clean_pack.read(0))
+
+
+def test_pairs_go_on_where_they_were_killed(method, clean_pack, tmp_path):
+    """The second picture fails the first time; the first is not made again."""
+    made = []
+    restore = method.degrade
+
+    def degrade(*arguments):
+        made.append(arguments)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return restore(*arguments)
+
+    method.degrade = degrade
+    about = {"source": "p", "value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    parts = pairs_of_pack(
+        method,
+        clean_pack,
+        seed=1,
+        generation_method=3,
+        device=torch.device("cpu"),
+        stamp={},
+    )
+    with pytest.raises(KeyboardInterrupt):
+        write_pack_in_parts(tmp_path / "p.h5", parts, **about)
+    assert write_pack_in_parts(tmp_path / "p.h5", parts, **about) == 2
+    assert len(made) == 3
