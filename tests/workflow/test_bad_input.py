@@ -51,8 +51,8 @@ def test_wrong_settings(project, setting, message):
             "error: data set 'kodak': src/kodak does not exist; get Kodak",
         ),
         (
-            ["folders={mine: /typo}", "color_prior=~/typo.npy"],
-            "folders.mine: /typo does not exist; check its name; color_prior: /",
+            ["folders={mine: /typo}", "files={color_prior: ~/typo.npy}"],
+            "folders.mine: /typo does not exist; check its name; files.color_prior: /",
         ),
     ],
 )

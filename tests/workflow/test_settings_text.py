@@ -33,7 +33,7 @@ def write_settings(project) -> None:
         "folders": {"mine": OWN},
         "train_set": "mine",
         "work_root": WORK,
-        "color_prior": PRIOR,
+        "files": {"color_prior": PRIOR},
     }
     assert set(settings) - {"train_set"} | {"overrides"} == PASSED_ON
     (project.folder / "nasty.yaml").write_text(yaml.safe_dump(settings))

@@ -34,7 +34,7 @@ def pack(make_pack):
 
 
 def stage(name: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"unpaired.stages.{name}"]
+    command = [sys.executable, "-m", f"unpaired.{name}"]
     for key, value in options.items():
         command += [f"--{key.replace('_', '-')}", str(value)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -42,11 +42,11 @@ def stage(name: str, **options) -> subprocess.CompletedProcess[str]:
 
 def train(folder, pack, prior, **spec):
     return stage(
-        "train",
+        "stages.train",
         spec=json.dumps(SPEC | spec),
         code="x",
         pack=pack.path,
-        prior=prior,
+        artifact=f"color_prior={prior}",
         model=folder / "model.safetensors",
         about=folder / "model.json",
         history=folder / "history.csv",
@@ -58,7 +58,7 @@ def train(folder, pack, prior, **spec):
 @pytest.mark.long
 def test_prior_training_and_scoring(pack, tmp_path):
     prior = tmp_path / "prior.npy"
-    done = stage("ab_quantization", pack=pack.path, output=prior)
+    done = stage("systems.colorization.stages.ab_quantization", pack=pack.path, output=prior)
     assert done.returncode == 0, done.stderr
     assert np.allclose(load_prior(prior), prior_of(pack))
     done = train(tmp_path, pack, prior)
@@ -66,13 +66,13 @@ def test_prior_training_and_scoring(pack, tmp_path):
     weights = load_model(tmp_path / "model.safetensors")[1].class_weights
     assert weights.max() > 2 * weights.min() > 0
     done = stage(
-        "evaluate",
+        "stages.evaluate",
         task="colorize",
         model=tmp_path / "model.safetensors",
         spec=json.dumps(SPEC),
         code="x",
         pack=pack.path,
-        prior=prior,
+        artifact=f"color_prior={prior}",
         noise="none",
         repeats=1,
         device="cpu",
