@@ -63,7 +63,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert not [name for name, text in pages.items() if re.search(typed, text)]
 
 
-def test_the_workflow_catalogue_finds_what_it_needs():
+def test_the_workflow_catalog_finds_what_it_needs():
     usage = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert usage["mandatory-flags"]["desc"]
     assert (REPOSITORY / "config/README.md").is_file()

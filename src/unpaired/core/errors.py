@@ -38,6 +38,11 @@ def check_choice(owner: str, key: str, value: str, valid: Iterable[str]) -> None
         raise UnpairedError(f"{owner} has no {key} '{value}'{suggest(value, valid)}")
 
 
+def one_line(error: object) -> str:
+    """Return an error's text, which may have several lines, as one."""
+    return " ".join(str(error).split())
+
+
 def list_some(items: Iterable[str], limit: int = 10) -> str:
     """Join the first ``limit`` items with semicolons and count the rest."""
     items = list(items)

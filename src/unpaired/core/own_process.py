@@ -14,7 +14,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, one_line
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -65,7 +65,7 @@ def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str
     except UnpairedError as error:
         return str(error), None
     except Exception as error:
-        return " ".join(f"{type(error).__name__}: {error}".split()), None
+        return one_line(f"{type(error).__name__}: {error}"), None
 
 
 def _work(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:

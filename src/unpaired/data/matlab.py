@@ -17,7 +17,7 @@ import imagecodecs
 import numpy as np
 import scipy.io
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, one_line
 from unpaired.core.files import atomic_path, reading
 
 USER_BLOCK_BYTES = 512  # of a v7.3 file, in front of HDF5
@@ -217,5 +217,5 @@ def _blaming(path: Path) -> Iterator[None]:
     except UnpairedError:
         raise
     except Exception as error:  # Damaged bytes make scipy and h5py fail in a dozen ways.
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise UnpairedError(f"{path}: damaged or cut short ({text}); {_GET_AGAIN}") from error

@@ -62,7 +62,7 @@ class FeatureNetwork(nn.Module):
         return self._outputs(image)
 
     def _outputs(self, image: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _outputs()")
 
 
 class ChainNetwork(FeatureNetwork):
@@ -104,7 +104,7 @@ class TimmNetwork(FeatureNetwork):
         except torch.OutOfMemoryError:
             raise
         except (AssertionError, RuntimeError) as error:  # Of sizes that do not fit, in many ways.
-            reason = " ".join(str(error).split())[:200]
+            reason = timm_networks.reason_of(error)
             raise self._refusal(image, f" ({reason})") from error
         if self.channels_last:
             found = [feature.movedim(-1, 1) for feature in found]

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, one_line
 from unpaired.networks.foreign_weights import read_tensors
 
 NEAR = 5
+REASON_MAX = 200  # characters
 # Networks of one input size are asked to take others: vision transformers with interpolated
 # positions and padding, Swin transformers with other windows. What knows neither keeps its size.
 ANY_SIZE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"strict_img_size": False})
@@ -71,7 +72,7 @@ def build_features(name: str, **options: Any) -> nn.Module:
     try:
         return _create_of_any_size(name, features_only=True, **options)
     except RuntimeError as error:
-        raise UnpairedError(f"timm gives no features of '{name}' ({_one_line(error)})") from None
+        raise UnpairedError(f"timm gives no features of '{name}' ({reason_of(error)})") from None
 
 
 def load_features(name: str, weights: Path | None = None) -> nn.Module:
@@ -122,7 +123,7 @@ def _own(name: str) -> nn.Module:
         return timm.create_model(name, pretrained=True)
     except Exception as error:  # Of the network, of the hub, or "no weights": many types.
         raise UnpairedError(
-            f"timm's weights of '{name}' cannot be had ({_one_line(error)}); name a file of them "
+            f"timm's weights of '{name}' cannot be had ({reason_of(error)}); name a file of them "
             "(--weights)"
         ) from None
 
@@ -140,7 +141,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
             name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay
         )
     except Exception as error:  # timm first rewrites old layouts, and trips over foreign ones.
-        raise UnpairedError(f"{path}: not the weights of '{name}' ({_one_line(error)})") from None
+        raise UnpairedError(f"{path}: not the weights of '{name}' ({reason_of(error)})") from None
     network.pretrained_cfg.pop("state_dict", None)
     return network
 
@@ -153,5 +154,5 @@ def _classes_in(tensors: Mapping[str, Tensor], config: Any) -> int:
     return config.num_classes if weight is None else len(weight)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def reason_of(error: Exception) -> str:
+    return one_line(error)[:REASON_MAX] or type(error).__name__

@@ -71,12 +71,13 @@ class Model:
     @property
     def lineage(self) -> list[Model]:
         """The models that must be trained before this one, and itself."""
-        before = [
-            *((self.pairs.model,) if self.pairs else ()),
-            *((self.start,) if self.start else ()),
-            *(other for _, other in self.needs),
-        ]
+        before = [*((self.pairs.model,) if self.pairs else ()), *self._given]
         return [*(model for first in before for model in first.lineage), self]
+
+    @property
+    def _given(self) -> list[Model]:
+        """The models whose weights its training is given."""
+        return [*((self.start,) if self.start else ()), *(other for _, other in self.needs)]
 
     @property
     def packs(self) -> list[str]:
@@ -94,8 +95,8 @@ class Model:
     def data_sets(self) -> list[str]:
         """The sets whose pictures it has learned from, directly or through synthesized pairs."""
         own = self.pairs.model.packs if self.pairs else self.packs
-        given = [*((self.start,) if self.start else ()), *(other for _, other in self.needs)]
-        return list(dict.fromkeys([*own, *(name for one in given for name in one.data_sets)]))
+        given = (name for one in self._given for name in one.data_sets)
+        return list(dict.fromkeys([*own, *given]))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError, suggest
-from unpaired.data.noise import CAMERA, NONE, get_noise
+from unpaired.learning.conditions import is_drawn, noise_or_condition
 from unpaired.pipeline.datasets import flaw_of, folder_of, get_dataset, how_to_get, is_present
 from unpaired.pipeline.models import Cell, Protocol, Score, TablePlan
 from unpaired.pipeline.settings import Settings
@@ -34,8 +34,7 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
     noises = _narrow("noises", table.all_noises, settings.noises)
     entries = [*table.rows, *table.models]
     for noise in [*table.all_noises, *(row.train_noise for row in entries if row.train_noise)]:
-        if noise not in catalog.conditions():
-            get_noise(noise)
+        noise_or_condition(noise)  # Or one line that names the nearest.
     planned = [
         (noise, row, testset)
         for noise in noises
@@ -179,7 +178,7 @@ def _plan_cell(
     present = is_present(dataset, settings)
     evaluation, scorer = settings.evaluation, catalog.scorer(table.task)
     repeats = scorer.samples or evaluation.repeats or dataset.paper_repeats
-    if noise in (CAMERA, NONE) or noise in catalog.conditions():
+    if not is_drawn(noise):
         repeats = scorer.samples or 1  # It is what it is: there is nothing to draw again.
     crop_px = evaluation.crop_px if scorer.crops else None
     protocol = Protocol(testset, crop_px, repeats, scorer.samples or dataset.paper_repeats)

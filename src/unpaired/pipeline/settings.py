@@ -10,7 +10,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from unpaired.core.errors import UnpairedError, suggest
+from unpaired.core.errors import UnpairedError, one_line, suggest
 
 
 def _as_list(value: object) -> object:
@@ -168,7 +168,7 @@ def _read_configuration(path: Path) -> dict:
     except IsADirectoryError:
         raise UnpairedError(f"{path}: a folder; --config takes a file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise UnpairedError(f"{path}: not a readable configuration: {text}") from None
     if not isinstance(loaded, dict | None):
         raise UnpairedError(f"{path}: not a configuration: it should hold lines like `seeds: [1]`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,20 +40,25 @@ def scoring_models(
     Raises UnpairedError unless the table names one for each that its scorer wants, and no other.
     """
     wanted = catalog.scorer(table.task).inputs
-    for name in table.scored_with:
-        if name not in wanted:
-            raise UnpairedError(
-                f"table {table.number}: scored_with gives task {table.task} a '{name}', which it "
-                f"does not know{suggest(name, wanted)}"
-            )
-    if missing := [name for name in wanted if name not in table.scored_with]:
-        raise UnpairedError(
-            f"table {table.number}: scored_with must say which model is its {', '.join(missing)}"
-        )
+    giver, taker = f"table {table.number}: scored_with", f"task {table.task}"
+    _require_all(table.scored_with, wanted, giver, taker, " which model")
     rows = {name: _row_of(table, table.scored_with[name], noise) for name in wanted}
     planned = {name: plan_model(settings, table, noise, row, seed) for name, row in rows.items()}
     _require_files(table, table.scored_with, planned)
     return tuple(planned.items())
+
+
+def _require_all(
+    given: Mapping[str, str], wanted: Sequence[str], giver: str, taker: str, which: str
+) -> None:
+    """A table gives what is wanted by name, and nothing else; the other words tell of it."""
+    for name in given:
+        if name not in wanted:
+            raise UnpairedError(
+                f"{giver} gives {taker} a '{name}', which it does not know{suggest(name, wanted)}"
+            )
+    if missing := [name for name in wanted if name not in given]:
+        raise UnpairedError(f"{giver} must say{which} is its {', '.join(missing)}")
 
 
 def _require_files(table: Table, names: Mapping[str, str], models: Mapping[str, Model]) -> None:
@@ -178,17 +183,8 @@ def _needs_of(
 ) -> dict[str, Model]:
     """Return the trained models that a row's method is given, by role."""
     roles = catalog.method(row.method).roles
-    for role in row.needs:
-        if role not in roles:
-            raise UnpairedError(
-                f"table {table.number}: row '{row.name}' gives {row.method} a '{role}', which it "
-                f"does not know{suggest(role, roles)}"
-            )
-    if missing := [role for role in roles if role not in row.needs]:
-        raise UnpairedError(
-            f"table {table.number}: row '{row.name}' must say, by needs, which row or model is its "
-            f"{', '.join(missing)}"
-        )
+    giver = f"table {table.number}: row '{row.name}'"
+    _require_all(row.needs, roles, giver, row.method, ", by needs, which row or model")
     planned = {
         role: _plan(settings, table, noise, _row_of(table, row.needs[role], noise), seed, chain)
         for role in roles

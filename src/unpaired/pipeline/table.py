@@ -9,7 +9,7 @@ import pydantic
 import yaml
 from pydantic import Field
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, one_line
 from unpaired.pipeline.settings import Typed, validate
 
 # The same language, read ten times as fast; PyYAML has it where it was built with libyaml.
@@ -209,9 +209,7 @@ def load_table(path: Path) -> Table:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _YAML_LOADER)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UnpairedError(
-            f"{path}: not a readable table: {' '.join(str(error).split())}"
-        ) from None
+        raise UnpairedError(f"{path}: not a readable table: {one_line(error)}") from None
     return validate(Table, content, str(path))
 
 

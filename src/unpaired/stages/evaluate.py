@@ -15,8 +15,8 @@ from unpaired.core.devices import choose_device, choose_precision, describe, no_
 from unpaired.core.files import atomic_path, rows_as_csv, sha256_of
 from unpaired.core.leases import leased_gpus
 from unpaired.core.sealed_csv import write_sealed
-from unpaired.data.noise import get_noise
 from unpaired.data.packs import open_verified
+from unpaired.learning.conditions import noise_or_condition
 from unpaired.learning.method import Restorer
 from unpaired.learning.weights import load_model, load_product
 from unpaired.pipeline.records import data_record, library_versions, with_python, write_record
@@ -38,13 +38,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         restorer.receive(role, load_model(path, device)[1])
     scored_with = vars(arguments)["with"]
     others = {name: load_model(path, device)[1] for name, path in scored_with.items()}
-    condition = catalog.conditions().get(arguments.noise)
     pack, start = open_verified(arguments.pack), time.perf_counter()
     score = catalog.load(catalog.scorer(arguments.task).target)
     scored = score(
         restorer,
         pack,
-        condition or get_noise(arguments.noise),
+        noise_or_condition(arguments.noise),
         repeats=arguments.repeats,
         crop_px=arguments.crop_px,
         device=device,

@@ -11,15 +11,14 @@ from typing import Any
 import psutil
 import torch
 
-from unpaired import catalog
 from unpaired.core.command import add_given, json_argument, run
 from unpaired.core.files import locked, rows_as_csv, sha256_of
 from unpaired.core.leases import leased_gpus
 from unpaired.core.processes import Processes, first_of_all
 from unpaired.core.randomness import seed_for
 from unpaired.core.sealed_csv import write_sealed
-from unpaired.data.noise import get_noise
 from unpaired.data.packs import Pack, open_verified
+from unpaired.learning.conditions import noise_or_condition
 from unpaired.learning.create import create
 from unpaired.learning.method import Method
 from unpaired.learning.training import Checkpointing, Result, train
@@ -55,7 +54,7 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
         method.receive(role, load_model(path)[1])
     packs = [Pack(path) for path in arguments.pack]
     data = [data_record(pack) for pack in packs]
-    noise = catalog.conditions().get(spec["noise"]) or get_noise(spec["noise"])
+    noise = noise_or_condition(spec["noise"])
     samples = method.samples(packs, seed=spec["seed"], noise=noise, noise_draw=spec["noise_draw"])
     if not arguments.start:
         method.prepare(samples, spec["seed"])
@@ -83,8 +82,7 @@ def _publish(
     arguments: argparse.Namespace, method: Method, result: Result, stamp: dict[str, Any]
 ) -> None:
     seals = write_sealed({arguments.history: rows_as_csv(result.history)})
-    about = {"config": dataclasses.asdict(method.config), **_costs(method, result)}
-    about |= seals
+    about = {"config": dataclasses.asdict(method.config), **_costs(method, result), **seals}
     versions = with_python(stamp["versions"])
     write_record(arguments.about, stamp | about | {"versions": versions})
     learned_from = {key: value for key, value in stamp["spec"].items() if key.endswith(SET_SUFFIX)}

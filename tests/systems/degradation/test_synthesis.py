@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.systems.degradation.small import SMALL
 from unpaired.core.errors import UnpairedError
 from unpaired.data.packs import write_pack_in_parts
 from unpaired.imaging.pixels import to_uint8
@@ -12,19 +13,6 @@ from unpaired.learning.method import Observation
 from unpaired.networks.latents import LatentLevel
 from unpaired.systems.degradation import synthesis
 from unpaired.systems.degradation.synthesis import draw_t, noise_window, pairs_of_pack, synthesize
-
-SMALL = {
-    "lud_vae": {
-        "width": 8,
-        "residual_width": 4,
-        "residual_blocks": 1,
-        "code_dim": 4,
-        "codes": 8,
-        "blur_kernel_px": 5,
-        "blur_std_px": 1.5,
-    },
-    "lud_vae_public": {"width": 4},
-}
 
 
 @pytest.fixture(params=list(SMALL))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unpaired import catalog
-from unpaired.data.noise import CAMERA, NONE
+from unpaired.learning.conditions import is_drawn
 from unpaired.pipeline.models import TablePlan
 
 # How a training runs, not what it computes.
@@ -40,8 +40,7 @@ def deviations(plan: TablePlan) -> list[str]:
         said.append(
             f"Scored on center crops of {settings.evaluation.crop_px} px, not whole images."
         )
-    not_drawn = {CAMERA, NONE, *catalog.conditions()}
-    if settings.evaluation.repeats and not scorer.samples and not set(plan.noises) <= not_drawn:
+    if settings.evaluation.repeats and not scorer.samples and any(map(is_drawn, plan.noises)):
         said.append(
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )

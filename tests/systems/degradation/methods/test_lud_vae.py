@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.systems.degradation import small
 from unpaired.core.errors import UnpairedError
 from unpaired.data.noise import get_noise
 from unpaired.data.unpaired_samples import UnpairedSamples
@@ -16,18 +17,8 @@ from unpaired.systems.degradation.synthesis import synthesize
 from unpaired.systems.denoising.short_training import methods_for_noisy, needs_beside_noisy
 
 SMALL = {
-    "lud_vae": {
-        "width": 8,
-        "residual_width": 4,
-        "residual_blocks": 1,
-        "code_dim": 4,
-        "codes": 8,
-        "blur_kernel_px": 5,
-        "blur_std_px": 1.5,
-        "patch_px": 32,
-        "batch_size": 2,
-    },
-    "lud_vae_public": {"width": 4, "patch_px": 16, "batch_size": 2},
+    "lud_vae": small.SMALL["lud_vae"] | {"patch_px": 32, "batch_size": 2},
+    "lud_vae_public": small.SMALL["lud_vae_public"] | {"patch_px": 16, "batch_size": 2},
 }
 NAMES = list(SMALL)
 
