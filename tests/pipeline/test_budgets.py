@@ -40,6 +40,14 @@ def test_a_training_of_several_optimizers_costs_all_their_turns(clock, monkeypat
     assert turns == ["discriminator", "generator"] * costs.STEPS
 
 
+def test_a_step_that_takes_long_is_taken_once(monkeypatch):
+    monkeypatch.setitem(catalog.methods(), "tiny", MethodEntry("tests.learning.tiny:TinyGAN"))
+    ticks = iter(range(0, 1000, 3))
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(ticks))
+    assert paper_budget("tiny", "cpu")["hours"] == TinyConfig().images_seen * 3 / 3600
+    assert next(ticks) == 2 * 3
+
+
 def test_a_method_that_is_not_fitted_has_no_budget():
     assert paper_budget("cbm3d", "cpu")["hours"] is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         main(arguments)
     except UnpairedError as error:
         exit_with(error)
+    finally:
+        # Python would look for cycles among all that PyTorch has made, half a second for nothing.
+        gc.freeze()
 
 
 def stage_parser(about: str | None) -> argparse.ArgumentParser:
