@@ -32,3 +32,13 @@ rule all:
 
 onstart:
     hold_run_lock()
+    sweep()
+    load_ahead()
+
+
+onsuccess:
+    take_note()
+
+
+onerror:
+    take_note()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.test_cli import commands, examples_of
 from unpaired.cli import UsageError, app
+from unpaired.pipeline.command_line import refuse_malformed
 from unpaired.pipeline.reference import tables as table_reference
 
 DOCS = REPOSITORY / "docs"
@@ -78,7 +80,8 @@ PROSE += [REPOSITORY / "config/README.md", *sorted(DOCS.glob("*.md"))]
 PAGES = [*PROSE, REPOSITORY / "ARCHITECTURE.md", REPOSITORY / "benchmarks/README.md"]
 PAGES += [REPOSITORY / "tests/faults/README.md"]
 COMMANDS_SHOWN_IN = ("Snakefile", "config/**/*.yaml", "profiles/**/*.yaml", "workflow/**/*.smk")
-COMMANDS_SHOWN_IN += ("benchmarks/*.py", "src/**/*.py")
+COMMANDS_SHOWN_IN += ("benchmarks/*.py", "src/**/*.py", "docs/*.ipynb", "workflow/report/*.rst")
+COMMANDS_SHOWN_IN += ("environment.yml", ".snakemake-workflow-catalog.yml", ".ci/run")
 CODE = re.compile(r"^```.*?^```$|^    [^\n]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -135,6 +138,24 @@ def unquoted_lists(text: str) -> list[str]:
     ]
 
 
+def shell_commands(text: str) -> list[str]:
+    """Return all commands of a page: lines of code boxes, and what stands between backticks."""
+    prose, code = split_lines(text)
+    spans = re.findall(r"`([^`]+)`", " ".join(prose))
+    typed = r"(\.venv/bin/)?(unpaired|snakemake|pip|python3?|pytest|conda|cd|git|ls|cp)\s.*"
+    boxed = [line.strip() for line in code if re.fullmatch(typed, line.strip())]
+    return boxed + [span for span in spans if re.fullmatch(rf"{typed}|--config .*", span)]
+
+
+def patterns_of(command: str) -> list[str]:
+    """Return the words in which zsh sees a pattern, or a comment, that it does not know when typed.
+
+    Those of a placeholder such as <N> are no commands yet.
+    """
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"|\\.", "", command)
+    return [word for word in bare.split() if re.search(r"[][{}*?()]|^#|^=", word)]
+
+
 def words_of(text: str) -> list[str]:
     """Return the words outside of code boxes and tables; a link counts by its text."""
     lines = [line for line in split_lines(text)[0] if not line.startswith("|")]
@@ -188,6 +209,40 @@ def test_lists_in_commands_are_quoted_for_zsh():
     assert len(others) > 50
     for path in [*PAGES, *others]:
         assert unquoted_lists(path.read_text()) == [], path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_command_can_be_typed_in_zsh(page):
+    """The shell of macOS refuses a command with a pattern that no file fits."""
+    for command in shell_commands(page.read_text()):
+        assert patterns_of(command) == [], command
+        if re.match(r"--config|(\.venv/bin/)?snakemake", command):
+            refuse_malformed(shlex.split(command))  # Settings inside others stand in braces.
+
+
+@pytest.mark.parametrize("name", commands())
+def test_examples_in_the_help_can_be_typed_in_zsh(name):
+    for line in examples_of(name):
+        assert patterns_of(line) == [], line
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_itself_takes_every_command(tmp_path):
+    shown = [command for page in PAGES for command in shell_commands(page.read_text())]
+    typed = [command for command in shown if not re.search(r"[<>&|;]|\.\.\.", command)]
+    assert len(typed) > 50
+    script = "\n".join(f"print -r -- {command}" for command in typed)
+    done = subprocess.run(["zsh", "-f", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pattern_in_a_command_is_found():
+    text = (
+        "Or `pip install -e .[test]`.\n\n    snakemake --config seeds=[1,2] 'a=[1]'\n"
+        "    unpaired denoise *.tif  # all of them\n    mine = [1, 2]\n"
+    )
+    found = [patterns_of(command) for command in shell_commands(text)]
+    assert found == [["seeds=[1,2]"], ["*.tif", "#"], [".[test]"]]
 
 
 def test_an_unquoted_list_is_found():

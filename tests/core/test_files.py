@@ -2,23 +2,26 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import multiprocessing
 import os
 import resource
 import signal
 import stat
 import subprocess
 import sys
-import time
 
 import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
-from filelock import Timeout
 
 from unpaired.core.errors import UnpairedError, shown
-from unpaired.core.files import atomic_path, lock_file, locked, reading, sha256_of, write_rows
+from unpaired.core.files import (
+    atomic_path,
+    reading,
+    remove_leftovers,
+    sha256_of,
+    write_rows,
+)
 
 
 def write_half(target, error):
@@ -241,21 +244,31 @@ def test_every_module_can_be_imported_without_what_windows_lacks():
     assert result.returncode == 0, result.stderr
 
 
-def hold(path, held) -> None:
-    with locked(path):
-        held.set()
-        time.sleep(60)
+LEFT = """
+import sys, time
+from pathlib import Path
+from unpaired.core.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as aside:
+    aside.write_text("half") if sys.argv[2] == "file" else (aside / "below").mkdir(parents=True)
+    print("written", flush=True)
+    time.sleep(60)
+"""
 
 
-def test_a_lock_waits_and_is_freed_by_a_kill(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    held = spawn.Event()
-    process = spawn.Process(target=hold, args=(tmp_path / "deep" / "a.lock", held))
-    process.start()
-    assert held.wait(30)
-    with pytest.raises(Timeout):
-        lock_file(tmp_path / "deep" / "a.lock").acquire(timeout=0.2)
-    os.kill(process.pid, signal.SIGKILL)
-    with locked(tmp_path / "deep" / "a.lock"):
-        pass
-    process.join()
+def test_what_a_kill_leaves_is_removed_and_nothing_else(tmp_path):
+    kept = ["a.part", ".hidden.txt", ".kodak.parts/1.h5", ".0123.part.h5", "deep/.snakemake/x"]
+    for name in kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    for name, kind in (("deep/pack.h5", "file"), (".kodak.parts/2.h5", "file"), ("set", "folder")):
+        command = [sys.executable, "-c", LEFT, str(tmp_path / name), kind]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "written\n"
+        process.kill()
+        process.communicate()
+    assert len(list(tmp_path.rglob(f".{'[0-9a-f]' * 16}.part*"))) == 3
+    remove_leftovers(tmp_path)
+    stayed = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert stayed == set(kept)
+    assert not list(tmp_path.rglob("below"))
+    remove_leftovers(tmp_path / "absent")

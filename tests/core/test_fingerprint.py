@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from unpaired.core import fingerprint as module
@@ -21,7 +23,13 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROOT", root)
 
     def forget():
-        for cached in (module._path_of, module._tree, module._imports, module._canonical_text):
+        for cached in (
+            module.fingerprint,
+            module._path_of,
+            module.syntax_tree,
+            module._said,
+            module._memory,
+        ):
             cached.cache_clear()
 
     forget()
@@ -62,6 +70,41 @@ def test_a_line_in_a_registry_changes_nothing(package):
     before = prints(package)
     (package[0] / "catalog/__init__.py").write_text("LIST = ['a', 'b']\n")
     assert prints(package) == before
+
+
+@pytest.fixture
+def remembered(package, tmp_path, monkeypatch):
+    """A project's folder that remembers the small package; returns what its prints were."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
+    before = prints(package)
+    module._memory().save()
+    return before
+
+
+def test_files_that_were_read_once_are_not_parsed_again(package, remembered, monkeypatch):
+    monkeypatch.setattr(module, "_canonical", None)
+    assert prints(package) == remembered
+    (package[0] / "base.py").write_text("def f(x):\n    return x + 2\n")
+    with pytest.raises(TypeError):
+        prints(package)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"reader": "another", "files": {}}', '{"files": 3}']
+)
+def test_a_memory_that_is_damaged_or_of_other_code_is_not_used(package, remembered, text):
+    module.MEMORY.write_text(text)
+    assert prints(package) == remembered
+
+
+def test_what_is_used_no_more_is_forgotten(package, remembered):
+    (package[0] / "base.py").write_text("def f(x):\n    return x + 2\n")
+    before = module.MEMORY.read_text()
+    prints(package)
+    module._memory().save()
+    assert len(json.loads(before)["files"]) == len(json.loads(module.MEMORY.read_text())["files"])
+    assert module.MEMORY.read_text() != before
 
 
 def test_the_real_training_stage_and_its_methods():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Pack, Record, check_disjoint, open_verified, write_pack
+from unpaired.data import packs
+from unpaired.data.packs import (
+    COLUMNS,
+    Pack,
+    Record,
+    check_disjoint,
+    open_verified,
+    write_pack,
+)
 
 OPTIONS = {"source": "s", "value_range": (0, 255), "color_space": "sRGB", "settings": {"a": 1}}
 
@@ -222,3 +232,98 @@ def test_a_pack_zeroed_anywhere_is_never_taken_for_whole(make_pack):
             open_verified(path)
     path.write_bytes(whole)
     assert len(open_verified(path)) == 3
+
+
+LOCKED = """
+import fcntl, os, sys
+from pathlib import Path
+from unpaired.core.errors import UnpairedError
+from unpaired.data.packs import open_verified
+with open(sys.argv[1]) as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        print(open_verified(Path(sys.argv[1])).read(0).shape)
+    except UnpairedError as error:
+        print(error)
+"""
+
+
+def read_while_locked(path, **environment):
+    """Return what a process says of a pack that another has locked, as HDF5 would."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOCKED, str(path)],
+        env={key: v for key, v in os.environ.items() if "HDF5" not in key} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_pack_needs_no_lock(make_pack):
+    assert read_while_locked(make_pack({"a": image(8, 9)}).path) == "(8, 9, 3)"
+
+
+def test_a_lock_that_was_asked_for_is_named_and_nobody_is_told_to_delete(make_pack):
+    path = make_pack({"a": image(8, 9)}).path
+    told = read_while_locked(path, HDF5_USE_FILE_LOCKING="TRUE")
+    assert f"{path}: HDF5 cannot lock it (" in told
+    assert "unset HDF5_USE_FILE_LOCKING" in told
+    assert "delete" not in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.EIO, "input/output"), (errno.EMFILE, "too many files"), (errno.EACCES, "permission")],
+)
+def test_what_the_system_has_against_reading_is_no_damage(make_pack, monkeypatch, code, words):
+    path = make_pack({"a": image(8, 9)}).path
+
+    def refuse(*_, **__):
+        raise OSError(code, f"Unable to open file ({os.strerror(code)})")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    for opened in (Pack, open_verified):
+        with pytest.raises(UnpairedError, match=f"cannot read .*small.h5: .*{words}") as caught:
+            opened(path)
+        assert "delete" not in str(caught.value)
+
+
+def test_the_digest_is_that_of_one_text_of_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "ROWS_IN_MEMORY", 8)
+    names = [f'n{number}/é "{number}"\\' for number in range(17)]
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    records = [Record(name, {"image": pixel}, f"s:{name}", "ab") for name in names]
+    for count in (1, 7, 8, 9, 17):
+        identity = write_pack(tmp_path / "p.h5", records[:count], **OPTIONS)
+        columns = {c: [getattr(record, c) for record in records[:count]] for c in COLUMNS}
+        about = {key: OPTIONS[key] for key in ("source", "value_range", "color_space")}
+        text = json.dumps([about | {"settings": json.dumps({"a": 1})}, columns], sort_keys=True)
+        # The range is stored as floats.
+        text = text.replace("[0, 255]", "[0.0, 255.0]")
+        assert identity == ("s", count, hashlib.sha256(text.encode()).hexdigest())
+        assert Pack(tmp_path / "p.h5").digest == identity.sha256
+        assert dict(Pack(tmp_path / "p.h5").columns) == columns
+
+
+def test_a_pack_whose_columns_are_not_in_chunks_is_read(make_pack):
+    """As they were written before."""
+    pack = make_pack({"a": image(8, 9), "b": image(9, 8, 1)})
+    columns = dict(pack.columns)
+    pack._open().close()
+    with h5py.File(pack.path, "r+", locking=False) as file:
+        for column, values in columns.items():
+            del file[f"columns/{column}"]
+            file.create_dataset(f"columns/{column}", data=values, dtype=h5py.string_dtype())
+    assert dict(Pack(pack.path).columns) == columns
+
+
+def test_columns_are_read_when_they_are_asked_for(make_pack):
+    pack = make_pack({"a": image(8, 9)})
+    assert len(pack) == 1
+    assert pack._known_columns == {}
+    assert pack.columns["name"] == ["a"]
+    assert list(pack._known_columns) == ["name"]
+    with pytest.raises(KeyError):
+        pack.columns["age"]

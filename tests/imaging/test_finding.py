@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.imaging.files import (
     PHOTO,
     message_of,
     write_png,
 )
-from unpaired.imaging.finding import find_pictures, read_all, survey
+from unpaired.imaging.finding import find_pictures, names_in, read_all, survey
 from unpaired.imaging.pictures import read_picture
 
 
@@ -113,3 +115,16 @@ def test_a_folder_of_other_formats_says_what_to_do(tmp_path):
     assert "no picture in this folder" in message
     assert "a.heic: a format that is not read; convert it to PNG" in message
     assert "develop it to TIFF" in message_of(find_pictures, [touch(tmp_path / "a.nef")])
+
+
+@pytest.mark.parametrize("with_links", [False, True])
+def test_names_in_a_folder_are_those_of_its_pictures(tmp_path, with_links):
+    for name in ("b.PNG", "a/z.jpg", "a.jpg", "a/b/c.tif", "notes.txt"):
+        touch(tmp_path / "in" / name)
+    if with_links:
+        (tmp_path / "in/a/link.png").symlink_to(tmp_path / "in/b.PNG")
+        (tmp_path / "in/again").symlink_to(tmp_path / "in/a")
+    names = names_in(tmp_path / "in")
+    assert [tmp_path / "in" / name for name in names] == find_pictures([tmp_path / "in"])
+    expected = ["a/b/c.tif", "a/z.jpg", "a.jpg", "b.PNG"]
+    assert names == (["a/b/c.tif", "a/link.png", *expected[1:3]] if with_links else expected)

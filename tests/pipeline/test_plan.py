@@ -63,11 +63,46 @@ def test_narrowing_makes_a_part_and_seeds_do_not():
         ({"noises": ["gauss52"]}, "noises: the table has no 'gauss52'"),
         ({"overrides": {"n2d": {}}}, "unknown method 'n2d'"),
         ({"train_set": "embeded_train"}, "did you mean 'embedded_train'"),
+        (
+            {"overrides": {"n2n": {"images_sen": 8}}},
+            "config: overrides: method 'n2n' has no setting 'images_sen'; did you mean 'images_s",
+        ),
+        ({"overrides": {"lpips": {"forn": "lin"}}}, "'lpips' has no setting 'forn'; did you mean"),
+        ({"overrides": {"n2n": {"width": "wide"}}}, "width of method 'n2n' must be a whole number"),
+        (
+            {"overrides": {"n2n": {"schedule": "warmup"}}},
+            "config: overrides: method 'n2n' has no schedule 'warmup'; did you mean 'warmup_c",
+        ),
     ],
 )
 def test_unknown_names_suggest_the_nearest(config, message):
     with pytest.raises(UnpairedError, match=message):
         plan(**config)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"options": {"gama": 1.0}}, "table 1: row 'x': method 'neighbor2neighbor' has no setting"),
+        ({"defaults": {"patch_px": 0.5}}, "table 1: row 'x': patch_px of method"),
+        (
+            {"pairs_from": {"method": "lud_vae", "options": {"blur_px": 1}}},
+            "table 1: row 'x': method 'lud_vae' has no setting 'blur_px'; did you mean 'blur_",
+        ),
+    ],
+)
+def test_what_a_table_tells_a_method_is_looked_at_too(row, message):
+    row = Row(name="x", method="neighbor2neighbor", **row)
+    with pytest.raises(UnpairedError, match=message):
+        plan_table(TABLE.model_copy(update={"rows": [row]}), parse_settings({}))
+
+
+@pytest.mark.parametrize("text", ["{nois}", "{noise", "{0}", "{noise.x}", "{}"])
+def test_braces_in_a_table_hold_the_noise_alone(text):
+    content = {"number": 1, "rows": [{"name": "x", "method": "n2c", "setting": text}]}
+    with pytest.raises(UnpairedError, match=r"\{noise\} alone may stand in braces") as error:
+        parse_table(TABLE.model_dump() | content)
+    assert "\n" not in str(error.value)
 
 
 def test_an_unknown_method_in_a_table():

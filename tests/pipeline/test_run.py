@@ -97,10 +97,33 @@ def test_models_of_data_belong_to_runs_that_read_what_they_make():
     assert run_of([TABLES[0]]).data_models_of(folder) == []
 
 
+def test_imported_weights_are_the_files_that_no_rule_makes(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run_of().imported_weights == []
+    for name in ("gauss25", "gauss5_50"):
+        path = tmp_path / f"weights/neighbor2neighbor/{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert run_of().imported_weights == [
+        f"weights/neighbor2neighbor/{name}.safetensors" for name in ("gauss25", "gauss5_50")
+    ]
+
+
+def test_rules_take_receipts_in_place_of_packs():
+    run = run_of()
+    files = {"pack": "results/packs/kodak.h5", "models": ["a/m.h5", "results/packs/set14.h5"]}
+    assert run.packs_among(files) == ["kodak", "set14"]
+    assert run.in_dag(files) == {
+        "pack": ["results/data_sets/kodak.json"],
+        "models": ["a/m.h5", "results/data_sets/set14.json"],
+    }
+
+
 def test_files_have_their_places():
     run = run_of()
+    assert run.receipt("kodak") == "results/data_sets/kodak.json"
     assert run.pack("kodak") == "results/packs/kodak.h5"
-    assert run.split("a", "b") == "results/packs/disjoint/a-b.txt"
+    assert run.split("a", "b") == "results/data_sets/disjoint/a-b.txt"
 
 
 def test_an_artifact_is_made_unless_the_settings_have_one(monkeypatch, tmp_path):

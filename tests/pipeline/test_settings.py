@@ -44,7 +44,15 @@ def test_paper_scale_overrides_nothing_of_a_method():
         ),
         ({"training": {"images_seen": "many"}}, r"training.images_seen: .*integer.*'many'"),
         ({"training": {"patch_px": 100}}, r"training.patch_px: .*multiple of 64"),
-        ({"seeds": []}, r"seeds: .*at least 1"),
+        ({"seeds": []}, r"seeds: .*holds nothing; name one at least, or leave it out"),
+        ({"methods": []}, r"methods: .*holds nothing"),
+        ({"methods": "[]"}, r"methods: .*holds nothing"),
+        ({"testsets": []}, r"testsets: .*holds nothing"),
+        ({"noises": []}, r"noises: .*holds nothing"),
+        (
+            {"training.precision": "fp32"},
+            r"unknown key 'training.precision'; write training: \{precision: fp32\}",
+        ),
         ({"seeds": [1, 1]}, r"seeds: .*twice"),
         ({"scale": "big"}, r"scale: .*'demo', 'smoke' or 'paper'"),
     ],
@@ -87,6 +95,9 @@ def test_a_bare_row_is_a_method_and_tables_survive_json():
 def test_a_broken_table_is_one_line(tmp_path):
     path = tmp_path / "table1.yaml"
     path.write_text("number: [1\n")
+    with pytest.raises(UnpairedError, match=r"table1\.yaml: not a readable table"):
+        load_table(path)
+    path.write_text("number: !!python/object/apply:os.system [exit]")
     with pytest.raises(UnpairedError, match=r"table1\.yaml: not a readable table"):
         load_table(path)
     path.write_text("number: 1\ntitel: x\n")

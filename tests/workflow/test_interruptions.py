@@ -33,19 +33,24 @@ def weights(project):
 
 def wait_for_checkpoint(project, run):
     """Wait until training has saved some progress, and is not about to finish."""
+    work = project.folder / "results/work"
+    wait_for(lambda: any(work.glob("*/checkpoint.safetensors")), run)
+
+
+def wait_for(there, run):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert run.poll() is None, run.stdout.read()
-        if list((project.folder / "results/work").glob("*/checkpoint.safetensors")):
+        if there():
             return
         time.sleep(0.02)
-    raise AssertionError("no checkpoint was written")
+    raise AssertionError("it was not made in two minutes")
 
 
 def worker_of(run):
     """Return the training process below a run."""
     for process in psutil.Process(run.pid).children(recursive=True):
-        if "unpaired.stages.train" in process.cmdline() and "python" in process.name():
+        if {"unpaired.core.start", "unpaired.stages.train"} <= set(process.cmdline()):
             return process
     raise AssertionError("no training process")
 
@@ -99,6 +104,27 @@ def test_kill_9_of_snakemake_alone(project, undisturbed):
     assert weights(project) == undisturbed
 
 
+def test_what_a_worker_finished_alone_is_taken_over(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
+    orphan = worker_of(run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    orphan.wait(120)
+    about = (project.folder / "results/models").glob("*/model.json")
+    made = {path: path.read_bytes() for path in about}
+    assert len(made) == 1
+    done = project.run(*ARGUMENTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert weights(project) == undisturbed
+    assert all(path.read_bytes() == content for path, content in made.items())
+    log = next((project.folder / "results/logs/train").iterdir()).read_text()
+    assert "which was finished after its run had ended" in log
+    assert "train on" not in log
+    assert not list((project.folder / "results/work").rglob("*.finished"))
+    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
+
+
 def test_sigterm_of_the_worker_saves_before_it_ends(project, undisturbed):
     run = project.start(*ARGUMENTS)
     wait_for_checkpoint(project, run)
@@ -120,7 +146,8 @@ def test_sigterm_of_everything(project, undisturbed):
 
 def test_a_second_run_at_once_stops_with_one_line(project):
     run = project.start(*ARGUMENTS)
-    wait_for_checkpoint(project, run)
+    packs = project.folder / "results/packs"
+    wait_for(lambda: any(packs.glob("*.h5")), run)  # The first thing that a run makes.
     second = project.run(*ARGUMENTS)
     lines = [line for line in second.stderr.splitlines() if "another run is working in" in line]
     assert second.returncode != 0

@@ -59,12 +59,12 @@ def test_nothing_is_executed_and_all_arrives(project):
 
 
 def test_text_in_overrides_arrives(project):
-    overrides = json.dumps({"n2n": {"schedule": NASTY}})
+    overrides = json.dumps({"laine19": {"noise_model": NASTY}})
     (project.folder / "nasty.yaml").write_text(f"overrides: {overrides}")
-    done = run(project, "methods=[n2n]", "-n", "-p", "--", TABLE)
+    done = run(project, "methods=[laine19_mu]", "-n", "-p", "--", TABLE)
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = (
         line for line in (done.stdout + done.stderr).splitlines() if "unpaired.stages.train" in line
     )
     words = shlex.split(line)
-    assert json.loads(words[words.index("--spec") + 1])["overrides"]["schedule"] == NASTY
+    assert json.loads(words[words.index("--spec") + 1])["overrides"]["noise_model"] == NASTY

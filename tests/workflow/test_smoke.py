@@ -80,7 +80,8 @@ def test_markdown_costs_and_nothing_left_over(finished):
     assert "| gauss25 |" in (results / "table1.part.md").read_text()
     costs = list(csv.DictReader((results / "table1.part_costs.csv").open()))
     assert {row["row"] for row in costs} == {"n2n", "neighbor2neighbor", "cbm3d"}
-    assert not [path for path in (results / "work").rglob("*") if path.suffix != ".lock"]
+    work = [path for path in (results / "work").rglob("*") if path.is_file()]
+    assert not [path for path in work if path.suffix != ".lock"]
     assert not list(results.rglob(".*.part*"))
 
 
@@ -120,6 +121,35 @@ def test_an_edited_method_reruns_itself_and_the_tables_only(finished, tmp_path):
     assert "Train neighbor2neighbor" not in text
     assert "Evaluate cbm3d" not in text
     assert "Code has changed" not in text  # told by params, not by file times
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "old", "new", "rules"),
+    [
+        (
+            "embedded_test",
+            "        pictures=3,",
+            "        pictures=3,\n        value_range=(0, 256),",
+            {"pack", "check_split", "evaluate", "table"},
+        ),
+        ("embedded_test", "embedded photographs (test)", "photographs", {"table"}),
+        ("bsd300", "        pictures=100,", "        value_range=(0, 256),", set()),
+        ("set14", "12 color images", "twelve color images", set()),
+    ],
+    ids=["value range", "title", "value range of an unused set", "title of an unused set"],
+)
+def test_an_edit_in_the_list_of_data_sets_reruns_what_it_means(
+    finished, tmp_path, name, old, new, rules
+):
+    """A new entry, or another line of an old one, is no reason to train anything again."""
+    clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    path = clone.folder / "src/unpaired/data/sources/__init__.py"
+    before, entry, after = path.read_text().partition(f'        "{name}",\n')
+    assert entry
+    path.write_text(before + entry + after.replace(old, new, 1))
+    assert path.read_text() != before + entry + after
+    assert clone.planned_rules() == rules
 
 
 def test_a_changed_setting_keeps_the_old_models(finished, tmp_path):

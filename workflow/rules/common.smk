@@ -3,16 +3,20 @@ import os
 import shlex
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
 from filelock import Timeout
+from snakemake.settings.types import DeploymentMethod
 
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError, exit_with
-from unpaired.core.files import lock_file, sha256_of
+from unpaired.core.files import remove_leftovers, sha256_of
+from unpaired.core.finished import forget_finished
 from unpaired.core.fingerprint import ROOT, fingerprint
+from unpaired.core.locks import locked, nobody_at_work
+from unpaired.core.start_server import start_server
 from unpaired.data.contents import contents_of
 from unpaired.pipeline.datasets import (
     folder_of,
@@ -27,8 +31,34 @@ from unpaired.pipeline.run import Run, as_arguments
 from unpaired.pipeline.settings import canonical_json, parse_settings
 from unpaired.pipeline.table import load_table
 
-# The interpreter that runs Snakemake has this package; an activated environment is not needed.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+def with_braces(text):
+    """Return what Snakemake reads as ``text``: braces in a folder's name are no wildcards."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def uses_conda():
+    return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+
+def command_prefix():
+    """Return what every command begins with, so that it finds a Python that has what it needs.
+
+    That is the one that runs Snakemake, and no environment need be active. With
+    ``--software-deployment-method conda`` it is that of the rule's environment, which has all but
+    this package itself.
+    """
+    if uses_conda():
+        name, text = "PYTHONPATH", shlex.quote(str(Path(workflow.basedir, "src")))
+    else:
+        name, text = "PATH", f"{shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    return f"export {name}={text}; "
+
+
+shell.prefix(with_braces(command_prefix()))
+
+# What the rules' jobs need, if Snakemake is told to make environments.
+ENVIRONMENT = with_braces(str(Path(workflow.basedir, "environment.yml")))
 
 # Relative, as all paths here: a clone in another place must not look like other input.
 TABLES_FOLDER = Path("config", "tables")
@@ -62,7 +92,7 @@ TRAINING_GPUS = GPU * TRAINING.devices
 # where data sets are whole and trainings take days, and at the others. Another attempt may need
 # more of it: a cluster ends jobs that go beyond.
 NEEDS = {
-    "pack": {"paper": (4_000, 300_000, 1_440), "other": (1_000, 1_000, 60)},
+    "pack": {"paper": (4_000, 520_000, 1_440), "other": (1_000, 1_000, 60)},
     "check_split": {"paper": (4_000, 1_000, 120), "other": (1_000, 1_000, 10)},
     "artifact": {"paper": (2_000, 1_000, 1_440), "other": (1_000, 1_000, 10)},
     "synthesize": {"paper": (16_000, 100_000, 1_440), "other": (2_000, 1_000, 60)},
@@ -183,13 +213,63 @@ def report_input(wildcards):
 # those of the last run as little as it does resources.
 
 
-def pack_options(wildcards, input):
-    """The data set, and where its pictures lie."""
-    dataset = get_dataset(wildcards.dataset, SETTINGS)
-    own = ["--own"] if dataset.name in SETTINGS.folders else []
+def options_of_pack(name):
+    """The data set, where its pictures lie, and where work in progress does."""
+    dataset, pictures = get_dataset(name, SETTINGS), pictures_of(name)
+    own = ["--own"] if name in SETTINGS.folders else []
     folder = folder_of(dataset, SETTINGS)
     at = [] if folder is None else [f"--folder={folder}"]
-    return [f"--dataset={dataset.name}", *own, *at]
+    known = [] if pictures is None else [f"--pictures={pictures}"]
+    return [f"--dataset={name}", *own, *at, *known, f"--work={work_path('packs', name)}"]
+
+
+def pack_options(wildcards, input):
+    return options_of_pack(wildcards.dataset)
+
+
+def code_of_pack(name):
+    return fingerprint("unpaired.stages.pack", get_dataset(name, SETTINGS).module)
+
+
+def code_of_pairs(pairs):
+    return fingerprint("unpaired.stages.synthesize", pairs.model.module, pairs.model.pairs_module)
+
+
+def again(*names):
+    """The beginning of a command that reads packs: those that were deleted are made again.
+
+    Snakemake would make anew all that ever came of them. So rules take receipts in place of packs.
+    """
+    missing = [name for name in dict.fromkeys(names) if not Path(RUN.pack(name)).exists()]
+    return "".join(
+        f"{{ [ -e {RUN.pack(name)} ] || {{ {command_again(name)}; }}; }} && " for name in missing
+    )
+
+
+def command_again(name):
+    """What the pack's own rule runs, by hand of the rule that reads the pack."""
+    if name not in RUN.pairs:
+        before, module = "", "pack"
+        options = [*options_of_pack(name), f"--code={code_of_pack(name)}"]
+    else:
+        pairs = RUN.pairs[name]
+        source = pairs.spec["source"]
+        before, module = again(source), "synthesize"
+        options = [f"--model={pairs.model.file}", f"--spec={canonical_json(pairs.spec)}"]
+        options += [f"--code={code_of_pairs(pairs)}", f"--pack={RUN.pack(source)}"]
+        options += [f"--work={work_path('packs', name)}", f"--device={SETTINGS.device}"]
+        options += [f"--threads={SETTINGS.training.threads}"]
+    options += [f"--output={RUN.pack(name)}", f"--receipt={RUN.receipt(name)}", "--again"]
+    return before + shlex.join(["python", "-m", f"unpaired.stages.{module}", *options])
+
+
+def packs_again(*names):
+    """`again` as a function of a rule's params; a name may be a function of wildcards."""
+
+    def text(wildcards, input):
+        return again(*(name(wildcards) if callable(name) else name for name in names))
+
+    return text
 
 
 def rendered_folder(wildcards):
@@ -229,7 +309,8 @@ def training_code(wildcards):
 
 def training_input(wildcards):
     model = get_model(wildcards)
-    files = {"packs": [RUN.pack(name) for name in model.packs]} | RUN.artifacts(model.artifacts)
+    files = {"packs": [RUN.receipt(name) for name in model.packs]}
+    files |= RUN.artifacts(model.artifacts)
     if model.start:
         files["start"] = model.start.file
     return files | {f"needs_{role}": other.file for role, other in model.needs}
@@ -243,8 +324,13 @@ def training_options(wildcards, input):
     return [*start, *RUN.artifact_options(model.artifacts), *needs]
 
 
-def work_folder(wildcards, input):
-    return str(Path(SETTINGS.work_root, wildcards.model))
+def work_path(*parts):
+    """Where a job keeps work in progress, which belongs to no result."""
+    return str(Path(SETTINGS.work_root, *parts))
+
+
+def training_packs(wildcards, input):
+    return [RUN.pack(name) for name in get_model(wildcards).packs]
 
 
 def scored_with(score):
@@ -261,30 +347,39 @@ def evaluation_code(wildcards):
 
 def evaluation_input(wildcards):
     score = get_score(wildcards)
-    files = {"pack": RUN.pack(score.protocol.testset)} | RUN.artifacts(scored_with(score))
+    files = {"pack": RUN.receipt(score.protocol.testset)} | RUN.artifacts(scored_with(score))
     if score.model.file:
         files["model"] = score.model.file
     elif score.model.packs:
         (pictures,) = score.model.packs
-        files["pictures"] = RUN.pack(pictures)
+        files["pictures"] = RUN.receipt(pictures)
     files |= {f"needs_{role}": other.file for role, other in score.model.needs}
     files |= {f"with_{name}": other.file for name, other in score.inputs}
-    files["splits"] = [
-        RUN.split(data_set, score.protocol.testset) for data_set in score.model.data_sets
-    ]
+    testset = score.protocol.testset
+    # Whatever changes a set changes the model or the test pack as well.
+    files["splits"] = ancient([RUN.split(name, testset) for name in score.model.data_sets])
     return files
+
+
+def packs_of_score(score):
+    """The packs that a scoring reads: the test set, and pictures of a method without weights."""
+    pictures = score.model.packs if score.model.file is None else []
+    return [score.protocol.testset, *pictures]
 
 
 def evaluation_options(wildcards, input):
     score = get_score(wildcards)
-    files = [f"--{key}={input[key]}" for key in ("model", "pictures") if key in input.keys()]
+    pack, *pictures = map(RUN.pack, packs_of_score(score))
+    files = [f"--pack={pack}", *(f"--pictures={other}" for other in pictures)]
+    files += [f"--model={input.model}"] if score.model.file else []
     files += RUN.artifact_options(scored_with(score))
     files += [f"--need={role}={other.file}" for role, other in score.model.needs]
     files += [f"--with={name}={other.file}" for name, other in score.inputs]
     crop = [f"--crop-px={score.protocol.crop_px}"] if score.protocol.crop_px else []
     read_out = [f"--read-out={score.read_out}"] if score.read_out else []
     protocol = [f"--noise={score.noise}", f"--repeats={score.protocol.repeats}"]
-    return [f"--task={score.task}", *files, *protocol, *crop, *read_out]
+    work = f"--work={work_path('scores', *Path(score.stem).parts[-2:])}"
+    return [f"--task={score.task}", work, *files, *protocol, *crop, *read_out]
 
 
 def own_files(names):
@@ -300,7 +395,7 @@ def stage_input(stage, wildcards):
             f"{stage.name}: these settings narrow or leave out what it shows; ask for it with the "
             "settings of whole tables"
         )
-    return files
+    return RUN.in_dag(files)
 
 
 def stage_output(stage):
@@ -316,9 +411,24 @@ def stage_output(stage):
 
 
 def stage_arguments(stage, wildcards, input, output):
-    files = as_arguments({key: input[key] for key in input.keys()})
+    declared = RUN.files_of(stage)
+    files = as_arguments(
+        {
+            key: paths if RUN.packs_among({key: paths}) else input[key]
+            for key, paths in declared.items()
+        }
+    )
     made = as_arguments({key: output[key] for key in output.keys()})
     return [*files, *made, *as_arguments(stage.arguments(RUN))]
+
+
+def stage_declared(stage, wildcards):
+    """What a system's own rule takes of the list of data sets, if it shows tables."""
+    return canonical_json(testsets_of(*(RUN.plans[number] for number in stage.tables)))
+
+
+def stage_packs_again(stage, wildcards, input):
+    return again(*RUN.packs_among(RUN.files_of(stage)))
 
 
 def stage_code(stage, wildcards):
@@ -327,11 +437,15 @@ def stage_code(stage, wildcards):
 
 def submission_input(wildcards):
     model = get_model(wildcards)
-    dataset = get_dataset(f"sidd_benchmark_{wildcards.space.lower()}", SETTINGS)
+    dataset = get_dataset(benchmark_set(wildcards), SETTINGS)
     if not is_present(dataset, SETTINGS):
         exit_with(how_to_get(dataset, SETTINGS))
-    files = {"pack": f"results/packs/{dataset.name}.h5"}
+    files = {"pack": RUN.receipt(dataset.name)}
     return files | ({"model": model.file} if model.file else {})
+
+
+def benchmark_set(wildcards):
+    return f"sidd_benchmark_{wildcards.space.lower()}"
 
 
 def submission_options(wildcards, input):
@@ -356,11 +470,36 @@ def table_input(wildcards):
 
 
 def declared(wildcards):
-    """What a table takes of its scorer's declaration: no code that is fingerprinted holds it."""
-    scorer = catalog.scorer(get_plan(wildcards).table.task)
+    """What a table takes of declarations: no code that is fingerprinted holds it."""
+    plan = get_plan(wildcards)
+    scorer = catalog.scorer(plan.table.task)
     metrics = {name: vars(metric) for name, metric in scorer.metrics.items()}
     code = fingerprint(scorer.notes.partition(":")[0]) if scorer.notes else None
-    return canonical_json({"metrics": metrics, "ends": scorer.ends, "notes": code})
+    return canonical_json(
+        {"metrics": metrics, "ends": scorer.ends, "notes": code, "testsets": testsets_of(plan)}
+    )
+
+
+def testsets_of(*plans):
+    """What tables call their test sets, and what their protocol is in the paper."""
+    sets = [get_dataset(cell.testset, SETTINGS) for plan in plans for cell in plan.cells]
+    return {dataset.name: [dataset.title, dataset.paper_repeats] for dataset in sets}
+
+
+def declared_of_all():
+    """What the report takes of declarations: also how to get the pictures that are not there."""
+    plans = RUN.plans.values()
+    metrics = {name: vars(metric) for name, metric in catalog.metrics().items()}
+    absent = {cell.testset for plan in plans for cell in plan.cells if not cell.is_present}
+    sets = [get_dataset(name, SETTINGS) for name in absent]
+    to_get = {dataset.name: [dataset.where, dataset.layout] for dataset in sets}
+    return canonical_json({"metrics": metrics, "testsets": testsets_of(*plans), "to get": to_get})
+
+
+def declared_of_pack(wildcards):
+    """What a pack takes of the list of data sets beside the pictures themselves."""
+    dataset = get_dataset(wildcards.dataset, SETTINGS)
+    return canonical_json([dataset.reader, dataset.value_range, dataset.color_space])
 
 
 def table_settings(wildcards, input):
@@ -379,21 +518,32 @@ def what_tables_show(wildcards):
 
 
 def bring_back_from_the_future():
-    """Give results that carry a time to come, since a clock was set back, the present one.
+    """Give files that carry a time to come, since a clock was set back, the present one.
 
     Snakemake would make everything again that comes from them, and refuse it as older than they.
     """
+    given = [*TABLE_FILES, *map(paper_numbers_of, RUN.plans.values()), *RUN.imported_weights]
     now = time.time()
-    for path in Path("results").rglob("*"):
-        with suppress(OSError):
+    for path in [*Path("results").rglob("*"), *map(Path, given)]:
+        with suppress(FileNotFoundError):
             if path.stat().st_mtime > now:
-                os.utime(path, (now, now))
+                bring_back(path, now)
+
+
+def bring_back(path, now):
+    try:
+        os.utime(path, (now, now))
+    except OSError as error:
+        exit_with(
+            f"{path} is dated in the future, and its time cannot be changed ({error.strerror}); "
+            "correct it, or the clock: what comes from it would be refused as older"
+        )
 
 
 if workflow.is_main_process:
     bring_back_from_the_future()
 
-RUN_LOCK = []
+RUN_LOCK = ExitStack()
 
 
 def hold_run_lock():
@@ -402,9 +552,34 @@ def hold_run_lock():
     The kernel frees this lock when the process ends, however it ends; Snakemake's own lock stays
     behind after kill -9 and is therefore switched off in profiles/default.
     """
-    lock = lock_file(Path(".snakemake", "run.lock"))
     try:
-        lock.acquire(blocking=False)
+        RUN_LOCK.enter_context(locked(Path(".snakemake", "run.lock"), wait=False))
     except Timeout:
         exit_with(f"another run is working in {Path.cwd()}; wait for it to end or stop it")
-    RUN_LOCK.append(lock)
+    except UnpairedError as error:
+        exit_with(error)
+
+
+# What takes seconds to load: PyTorch, and what its optimizers load at their first step.
+LOADED_AHEAD = ["unpaired.stages.train", "unpaired.stages.evaluate", "torch._dynamo"]
+JOBS_WORTH_IT = 4
+SERVERS = []  # Held: one ends when the pipe to it does.
+
+
+def load_ahead():
+    """Have what most jobs load ready, where they run on this machine and by this Python."""
+    is_here = workflow.local_exec and not uses_conda()
+    if is_here and sum(1 for _ in workflow.dag.needrun_jobs()) >= JOBS_WORTH_IT:
+        SERVERS.append(start_server(LOADED_AHEAD, TRAINING.threads))
+
+
+def sweep():
+    """Remove what killed runs left half-written, unless a worker of theirs is still alive."""
+    if nobody_at_work():
+        for folder in ("results", SETTINGS.work_root, ".snakemake/pictures"):
+            remove_leftovers(Path(folder))
+
+
+def take_note():
+    """What was finished is seen by this run: no copy has to be kept for the next one."""
+    forget_finished(Path(SETTINGS.work_root))

@@ -10,7 +10,7 @@ rule evaluate:
     benchmark:
         "results/benchmarks/evaluate/{model}/{protocol}-{noise}{read_out}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: SETTINGS.training.threads
     resources:
         device=SETTINGS.device,
@@ -19,6 +19,7 @@ rule evaluate:
         disk_mb=need("evaluate", "disk_mb"),
         runtime=need("evaluate", "runtime"),
     params:
+        again=lambda wildcards, input: again(*packs_of_score(get_score(wildcards))),
         options=evaluation_options,
         own_files=lambda wildcards: own_files(scored_with(get_score(wildcards))),
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
@@ -26,7 +27,7 @@ rule evaluate:
     message:
         "Evaluate {wildcards.model} on {wildcards.protocol}, {wildcards.noise}"
     shell:
-        "python -m unpaired.stages.evaluate {params.options:q} --spec {params.spec:q}"
-        " --code {params.code:q} --record {output.record:q}"
-        " --pack {input.pack:q} --output {output.scores:q} --example {output.example:q}"
-        " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"
+        "{{ {params.again}python -m unpaired.core.start unpaired.stages.evaluate {params.options:q}"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record:q}"
+        " --output {output.scores:q} --example {output.example:q}"
+        " --threads {threads} --device {resources.device:q}; }} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ rule report:
     benchmark:
         "results/benchmarks/report/report{part}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=need("report", "mem_mb"),
@@ -22,7 +22,7 @@ rule report:
     params:
         settings=table_settings,
         shown=what_tables_show,
-        declared=canonical_json({name: vars(metric) for name, metric in catalog.metrics().items()}),
+        declared=lambda wildcards: declared_of_all(),
         # The content of the files: a comment in a table reruns nothing, an edited template does.
         tables=lambda wildcards: canonical_json([table.model_dump() for table in TABLES]),
         templates=[sha256_of(path) for path in sorted(TEMPLATES_FOLDER.iterdir())],

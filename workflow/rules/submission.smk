@@ -10,7 +10,7 @@ rule submission:
     benchmark:
         "results/benchmarks/submission/{model}{read_out}-{space}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: SETTINGS.training.threads
     resources:
         device=SETTINGS.device,
@@ -19,6 +19,8 @@ rule submission:
         disk_mb=need("submission", "disk_mb"),
         runtime=need("submission", "runtime"),
     params:
+        again=packs_again(benchmark_set),
+        pack=lambda wildcards, input: RUN.pack(benchmark_set(wildcards)),
         options=submission_options,
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=lambda wildcards: fingerprint(
@@ -27,6 +29,7 @@ rule submission:
     message:
         "Restore the SIDD benchmark's {wildcards.space} blocks by {wildcards.model}"
     shell:
-        "python -m unpaired.systems.denoising.stages.submit {params.options:q} --spec {params.spec:q}"
-        " --pack {input.pack:q} --output results/submissions/{wildcards.model:q}{wildcards.read_out:q}"
-        " --threads {threads} --device {resources.device:q} > {log:q} 2>&1"
+        "{{ {params.again}python -m unpaired.core.start unpaired.systems.denoising.stages.submit {params.options:q}"
+        " --spec {params.spec:q} --pack {params.pack:q}"
+        " --output results/submissions/{wildcards.model:q}{wildcards.read_out:q}"
+        " --threads {threads} --device {resources.device:q}; }} > {log:q} 2>&1"

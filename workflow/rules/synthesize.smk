@@ -1,15 +1,16 @@
 rule synthesize:
     input:
         model=lambda wildcards: get_pairs(wildcards).model.file,
-        pack=lambda wildcards: f"results/packs/{get_pairs(wildcards).spec['source']}.h5",
+        source=lambda wildcards: RUN.receipt(get_pairs(wildcards).spec["source"]),
     output:
-        "results/packs/{pairs}.h5",
+        pack="results/packs/{pairs}.h5",
+        receipt="results/data_sets/{pairs}.json",
     log:
         "results/logs/synthesize/{pairs}.log",
     benchmark:
         "results/benchmarks/synthesize/{pairs}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: SETTINGS.training.threads
     resources:
         device=SETTINGS.device,
@@ -19,15 +20,15 @@ rule synthesize:
         runtime=need("synthesize", "runtime"),
     params:
         spec=lambda wildcards: canonical_json(get_pairs(wildcards).spec),
-        code=lambda wildcards: fingerprint(
-            "unpaired.stages.synthesize",
-            get_pairs(wildcards).model.module,
-            get_pairs(wildcards).model.pairs_module,
-        ),
+        again=packs_again(lambda w: get_pairs(w).spec["source"]),
+        source=lambda wildcards, input: RUN.pack(get_pairs(wildcards).spec["source"]),
+        work=lambda wildcards, input: work_path("packs", wildcards.pairs),
+        code=lambda wildcards: code_of_pairs(get_pairs(wildcards)),
         method=lambda wildcards: get_pairs(wildcards).model.method,
     message:
         "Synthesize {wildcards.pairs} by {params.method}"
     shell:
-        "python -m unpaired.stages.synthesize --model {input.model:q} --spec {params.spec:q}"
-        " --code {params.code:q} --pack {input.pack:q} --output {output:q} --threads {threads}"
-        " --device {resources.device:q} > {log:q} 2>&1"
+        "{{ {params.again}python -m unpaired.core.start unpaired.stages.synthesize --model {input.model:q}"
+        " --spec {params.spec:q} --code {params.code:q} --pack {params.source:q}"
+        " --output {output.pack:q} --receipt {output.receipt:q} --work={params.work:q}"
+        " --threads {threads} --device {resources.device:q}; }} > {log:q} 2>&1"

@@ -7,7 +7,7 @@ for artifact in catalog.artifacts().values():
         name:
             artifact.name
         input:
-            "results/packs/{dataset}.h5",
+            "results/data_sets/{dataset}.json",
         output:
             artifact.path,
         log:
@@ -15,7 +15,7 @@ for artifact in catalog.artifacts().values():
         benchmark:
             f"results/benchmarks/{artifact.name}/{{dataset}}.tsv"
         conda:
-            "../../environment.yml"
+            ENVIRONMENT
         threads: SETTINGS.training.threads
         resources:
             mem_mb=need("artifact", "mem_mb"),
@@ -23,12 +23,14 @@ for artifact in catalog.artifacts().values():
             runtime=need("artifact", "runtime"),
         params:
             module=artifact.stage,
+            again=packs_again(lambda w: w.dataset),
+            pack=lambda wildcards, input: RUN.pack(wildcards.dataset),
             code=fingerprint(artifact.stage),
         message:
             artifact.message.replace("{dataset}", "{wildcards.dataset}")
         shell:
-            "python -m {params.module} --pack {input:q} --output {output:q} --threads {threads}"
-            " > {log:q} 2>&1"
+            "{{ {params.again}python -m unpaired.core.start {params.module} --pack {params.pack:q} --output {output:q}"
+            " --threads {threads}; }} > {log:q} 2>&1"
 
 
 for stage in catalog.stages().values():
@@ -45,7 +47,7 @@ for stage in catalog.stages().values():
         benchmark:
             f"results/benchmarks/{stage.name}{'{part}' if stage.has_parts else ''}.tsv"
         conda:
-            "../../environment.yml"
+            ENVIRONMENT
         threads: SETTINGS.training.threads
         resources:
             device=SETTINGS.device,
@@ -55,10 +57,12 @@ for stage in catalog.stages().values():
             runtime=need(stage.like, "runtime"),
         params:
             module=stage.module,
+            again=partial(stage_packs_again, stage),
             arguments=partial(stage_arguments, stage),
+            declared=partial(stage_declared, stage),
             code=partial(stage_code, stage),
         message:
             stage.message
         shell:
-            "python -m {params.module} {params.arguments:q} --threads {threads}"
-            " --device {resources.device:q} > {log:q} 2>&1"
+            "{{ {params.again}python -m unpaired.core.start {params.module} {params.arguments:q} --threads {threads}"
+            " --device {resources.device:q}; }} > {log:q} 2>&1"

@@ -6,7 +6,7 @@ rule budget:
     benchmark:
         "results/benchmarks/budget/{method}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         device=SETTINGS.device,
@@ -21,7 +21,7 @@ rule budget:
     message:
         "Measure what the paper's budget of {wildcards.method} would cost"
     shell:
-        "python -m unpaired.stages.budget --method {wildcards.method:q}"
+        "python -m unpaired.core.start unpaired.stages.budget --method {wildcards.method:q}"
         " --device {resources.device:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -53,7 +53,7 @@ rule table:
     benchmark:
         "results/benchmarks/table/table{number}{part}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=need("table", "mem_mb"),
@@ -95,7 +95,7 @@ rule figure:
     benchmark:
         "results/benchmarks/figure/table{number}{part}_{noise}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=need("figure", "mem_mb"),

@@ -10,7 +10,7 @@ rule train:
     benchmark:
         "results/benchmarks/train/{model}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: lambda wildcards: get_model(wildcards).spec["threads"] * TRAINING.devices
     resources:
         **BY_SRUN,
@@ -29,16 +29,18 @@ rule train:
         spec=lambda wildcards: canonical_json(get_model(wildcards).spec),
         code=training_code,
         options=training_options,
-        work=work_folder,
+        again=lambda wildcards, input: again(*get_model(wildcards).packs),
+        packs=training_packs,
+        work=lambda wildcards, input: work_path(wildcards.model),
         method=lambda wildcards: get_model(wildcards).method,
         noise=lambda wildcards: get_model(wildcards).spec["noise"],
         seed=lambda wildcards: get_model(wildcards).spec["seed"],
     message:
         "Train {params.method} on {params.noise}, seed {params.seed} ({wildcards.model})"
     shell:
-        "{resources.launcher}python -m unpaired.stages.train --spec {params.spec:q} --code {params.code:q}"
-        " {params.options:q} --pack {input.packs:q} --model {output.model:q} --about {output.about:q}"
+        "{{ {params.again}{resources.launcher}python -m unpaired.core.start unpaired.stages.train --spec {params.spec:q}"
+        " --code {params.code:q} {params.options:q} --pack {params.packs:q} --model {output.model:q} --about {output.about:q}"
         " --history {output.history:q} --work={params.work:q}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --workers {resources.workers}"
-        " --device {resources.device:q} --devices {resources.devices} --nodes {resources.nodes}"
-        " > {log:q} 2>&1"
+        " --device {resources.device:q} --devices {resources.devices} --nodes {resources.nodes};"
+        " }} > {log:q} 2>&1"

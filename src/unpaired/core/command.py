@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from unpaired.core.errors import UnpairedError, exit_with
+from unpaired.core.locks import at_work
 
 
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the command line and run a stage; an expected error is one line and exit code 1."""
     arguments = parser.parse_args()
     try:
-        main(arguments)
+        with at_work():
+            main(arguments)
     except UnpairedError as error:
         exit_with(error)
-    finally:
-        # Python would look for cycles among all that PyTorch has made, half a second for nothing.
-        gc.freeze()
 
 
 def stage_parser(about: str | None) -> argparse.ArgumentParser:

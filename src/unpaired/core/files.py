@@ -7,14 +7,14 @@ import errno
 import hashlib
 import io
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock
 
 from unpaired.core.errors import UnpairedError, shown
 
@@ -35,7 +35,12 @@ _REASONS = {
     errno.ELOOP: "its symbolic links form a loop; mend them",
     errno.ENAMETOOLONG: "its name is too long; shorten it",
     errno.EIO: "the disk reports an input/output error; check the disk",
+    errno.ESTALE: "the network folder was mounted anew meanwhile; run again",
+    errno.EMFILE: "too many files are open; allow more by: ulimit -n 4096",
+    errno.ENFILE: "too many files are open on this machine; close some programs",
 }
+# What `atomic_path` calls its files, and the writer of safetensors those that it renames to them.
+_LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?|\.tmp\w{6}")
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     except Exception as error:
         named = getattr(error, "filename", None)
         about_another_file = named is not None and Path(named) not in (part, path, *path.parents)
-        reason = _reason(error)
+        reason = reason_of(error)
         if about_another_file or reason is None:
             raise
         raise UnpairedError(f"cannot write {shown(path)}: {reason}") from error
@@ -88,6 +93,16 @@ def _mode_for(path: Path, part: Path) -> int:
     return mode
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing below ``folder``.
+
+    Not while a process may be writing there; see `locks.nobody_at_work`.
+    """
+    for path in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name)]:
+        with suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 @contextmanager
 def reading(path: str | os.PathLike) -> Iterator[None]:
     """Turn what the file system says against reading ``path`` into an UnpairedError naming it.
@@ -97,7 +112,7 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _reason(error)
+        reason = reason_of(error)
         if reason is None:
             raise
         raise UnpairedError(f"cannot read {shown(error.filename or path)}: {reason}") from error
@@ -107,6 +122,15 @@ def sha256_of(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal; raises UnpairedError if unreadable."""
     with reading(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_of(*paths: Path) -> str:
+    """Return sizes and times of files: what changes when they do."""
+    states = []
+    for path in paths:
+        with reading(path):
+            states.append(path.stat())
+    return " ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states)
 
 
 def _sync(path: Path) -> None:
@@ -124,7 +148,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _reason(error: Exception) -> str | None:
+def reason_of(error: Exception) -> str | None:
     """Say in plain words what the file system objects to; None if the error is another matter."""
     if isinstance(error, UnpairedError):
         return None
@@ -132,7 +156,8 @@ def _reason(error: Exception) -> str | None:
         return _REASONS.get(error.errno)
     # HDF5 and safetensors raise errors of their own, with the system's words inside.
     text = str(error)
-    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    codes = (*full, errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE)
     return next((_REASONS[code] for code in codes if os.strerror(code) in text), None)
 
 
@@ -163,21 +188,3 @@ def rows_as_csv(rows: Sequence[Mapping[str, object]]) -> str:
 
 def _cell(value: object) -> object:
     return shown(value) if isinstance(value, (str, Path)) else value
-
-
-def lock_file(path: Path, *, shared: bool = False) -> FileLock:
-    """Return an exclusive lock on ``path`` between processes, to be acquired by the caller.
-
-    The kernel frees it when its process ends, however it ends, so none is ever left behind; the
-    empty file stays. shared: other people of this machine lock the same file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = {"mode": 0o666} if shared else {}
-    return FileLock(path, fallback_to_soft=False, **mode)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the `lock_file` of ``path``, waiting while another process has it."""
-    with lock_file(path):
-        yield

@@ -4,20 +4,34 @@ The fingerprint of a module covers its syntax tree and that of every module of t
 imports, directly or not, wherever in the file the import stands. Comments, docstrings and layout do
 not count; nor do the registries, which only list names, so adding a method changes no other result,
 nor the form of what they list.
+
+Reading a hundred files of Python takes a second, so a project's folder remembers what they said, by
+the digest of their bytes.
 """
 
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
+import json
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+from unpaired.core.errors import UnpairedError
+from unpaired.core.files import atomic_path
 
 PACKAGE = "unpaired"
 ROOT = Path(__file__).parents[1]
-REGISTRIES = frozenset({"unpaired", "unpaired.catalog", "unpaired.catalog.system"})
+MEMORY = Path(".snakemake", "fingerprints.json")
+REGISTRIES = frozenset(
+    {"unpaired", "unpaired.catalog", "unpaired.catalog.system", "unpaired.data.sources"}
+)
 
 
+@cache
 def fingerprint(*modules: str) -> str:
     """Return 16 hexadecimal digits for the code of ``modules`` and all they import."""
     closure: set[str] = set()
@@ -25,7 +39,7 @@ def fingerprint(*modules: str) -> str:
         _collect(module, closure)
     digest = hashlib.sha256()
     for module in sorted(closure):
-        digest.update(f"{module}\n{_canonical_text(_path_of(module))}\n".encode())
+        digest.update(f"{module}\n{_said(_path_of(module)).digest}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -40,8 +54,9 @@ def _collect(module: str, closure: set[str]) -> None:
     if module in closure or module in REGISTRIES:
         return
     closure.add(module)
-    for imported in _imports(_path_of(module)):
-        _collect(imported, closure)
+    for imported in _said(_path_of(module)).names:
+        if _path_of(imported):
+            _collect(imported, closure)
 
 
 @cache
@@ -55,25 +70,69 @@ def _path_of(module: str) -> Path | None:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
+def syntax_tree(path: Path) -> ast.Module:
+    """Return what a file of Python says, parsed once."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+class _Said(NamedTuple):
+    """What a file of Python says: the names of this package in it, and a digest of its code."""
+
+    names: list[str]
+    digest: str
+
+
 @cache
-def _imports(path: Path) -> set[str]:
+def _said(path: Path) -> _Said:
+    memory = _memory()
+    key = hashlib.sha256(path.read_bytes()).hexdigest()
+    if key not in memory.known:
+        tree = syntax_tree(path)
+        code = hashlib.sha256(_canonical(tree).encode()).hexdigest()
+        memory.known[key] = _Said(_imports(tree), code)
+        memory.is_behind = True
+    memory.used.add(key)
+    return _Said(*memory.known[key])
+
+
+class _Memory:
+    """What files said to this process and to those before it, by the digest of their bytes."""
+
+    def __init__(self) -> None:
+        # Other code that reads files may find that they say something else.
+        self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        self.known: dict[str, _Said] = {}
+        self.used: set[str] = set()
+        self.is_behind = False
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            held = json.loads(MEMORY.read_text(encoding="utf-8"))
+            if held["reader"] == self._reader:
+                self.known = {key: _Said(*said) for key, said in held["files"].items()}
+
+    def save(self) -> None:
+        """Leave what this process used to later ones, where Snakemake keeps what it knows."""
+        if self.is_behind and MEMORY.parent.is_dir():
+            files = {key: self.known[key] for key in sorted(self.used)}
+            with suppress(UnpairedError), atomic_path(MEMORY) as aside:
+                aside.write_text(json.dumps({"reader": self._reader, "files": files}))
+
+
+@cache
+def _memory() -> _Memory:
+    memory = _Memory()
+    atexit.register(memory.save)
+    return memory
+
+
+def _imports(tree: ast.Module) -> list[str]:
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] == PACKAGE and _path_of(name)}
-
-
-@cache
-def _canonical_text(path: Path) -> str:
-    return _canonical(_tree(path))
+    return sorted(name for name in names if name.split(".")[0] == PACKAGE)
 
 
 def _canonical(node: object) -> str:

@@ -1,23 +1,22 @@
 """GPUs of one machine, shared by processes that know nothing of each other.
 
-Snakemake counts the GPUs that its jobs use, but does not say which one a job may have, and two runs
-do not know of each other at all.
+Snakemake counts the GPUs that its jobs use, but does not say which one a job may have, and two
+runs, or two people, do not know of each other at all. Who binds a GPU's name as an abstract address
+of Linux has the GPU: there is no file that could be another person's, or stay behind.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import tempfile
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import Timeout
-
 from unpaired.core.errors import UnpairedError
-from unpaired.core.files import lock_file
 
 SECONDS_BETWEEN_TRIES = 0.5
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -35,10 +34,10 @@ def leased_gpus(device: str, count: int = 1) -> Iterator[None]:
     if device not in ("auto", "cuda") or VISIBLE in os.environ or not gpus:
         yield
         return
-    with lease(gpus, count, Path(tempfile.gettempdir(), "unpaired-gpus")) as mine:
+    with lease(gpus, count) as mine:
         # CUDA's own order is by speed, not by slot, so equal numbers could be two GPUs.
         os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        os.environ[VISIBLE] = ",".join(mine)
+        os.environ[VISIBLE] = ",".join(str(gpus.index(name)) for name in mine)
         try:
             yield
         finally:
@@ -46,26 +45,26 @@ def leased_gpus(device: str, count: int = 1) -> Iterator[None]:
 
 
 def nvidia_gpus() -> list[str]:
-    """Return the CUDA numbers of this machine's NVIDIA GPUs, without starting CUDA."""
-    nodes = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
-    return [str(number) for number in range(len(nodes))]
+    """Return the names of this machine's NVIDIA GPUs in CUDA's order, without starting CUDA."""
+    names = (path.name for path in Path("/dev").glob("nvidia*"))
+    return sorted((n for n in names if re.fullmatch(r"nvidia\d+", n)), key=lambda n: int(n[6:]))
 
 
 @contextmanager
-def lease(devices: Sequence[str], count: int, folder: Path) -> Iterator[list[str]]:
-    """Yield the names of ``count`` devices that no other holder of a lease in ``folder`` has.
+def lease(devices: Sequence[str], count: int) -> Iterator[list[str]]:
+    """Yield the names of ``count`` devices that no other process of this machine has leased.
 
-    One lock file per device, freed by the kernel when its holder ends, however it ends. Either all
-    are held or none, so that two who wait cannot wait for each other.
+    The kernel frees them when their holder ends, however it ends. Either all are held or none, so
+    that two who wait cannot wait for each other. Raises UnpairedError if there are fewer.
     """
     if count > len(devices):
         raise UnpairedError(f"{count} GPUs were asked for, but this machine has {len(devices)}")
     told = False
     while True:
-        with ExitStack() as locks:
+        with ExitStack() as bound:
             held = []
             for device in devices:
-                if len(held) < count and _try_lock(locks, folder / f"{device}.lock"):
+                if len(held) < count and _bind(bound, device):
                     held.append(device)
             if len(held) == count:
                 yield held
@@ -76,14 +75,15 @@ def lease(devices: Sequence[str], count: int, folder: Path) -> Iterator[list[str
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def _try_lock(locks: ExitStack, path: Path) -> bool:
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(0o1777)  # Other people on this machine lease as well.
-    lock = lock_file(path, shared=True)
+def _bind(bound: ExitStack, device: str) -> bool:
+    """Take a device's name until ``bound`` is closed; False if another process has it."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    locks.callback(lock.release)
+        holder = bound.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        holder.bind(f"\0unpaired-gpu/{device}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise UnpairedError(
+            f"{device} cannot be leased ({error.strerror}); say which GPU to use by {VISIBLE}"
+        ) from error
     return True

@@ -17,28 +17,43 @@ import os
 import shutil
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
 
-from unpaired.core.errors import UnpairedError, list_some, shown
-from unpaired.core.files import atomic_path
+from unpaired.core.errors import UnpairedError, list_some, one_line, shown
+from unpaired.core.files import atomic_path, reason_of
 from unpaired.core.progress import Progress
 
 SCHEMA = "unpaired-pack"
 SCHEMA_VERSION = 3
 CHUNK_PX = 256
+CHUNK_ROWS = 128  # Of a column of metadata.
+ROWS_IN_MEMORY = 1024
 RESERVE_BYTES = 8 * 2**20  # Disk space is asked for in steps of this.
 SLACK_BYTES = 2**20  # More than HDF5's own bookkeeping for one record.
 COLUMNS = ("name", "scene", "sha256_file", "sha256_pixels")
 SEAL = b"unpaired-pack sha256 "
 SEAL_BYTES = 512  # The least that HDF5 leaves at the beginning of a file.
+# A pack is written under a name that nobody knows, and never again: there is nothing to lock, and
+# not every file system has locks.
+LOCKING = False
+
+
+class Identity(NamedTuple):
+    """What a pack holds: the name of its data set, how many records, and the digest of all."""
+
+    source: str
+    pictures: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,25 @@ class Part:
     read: Callable[[], Record]
 
 
+class LazyParts(Sequence[Part]):
+    """Parts that are made when they are asked for, because a million would fill the memory."""
+
+    def __init__(self, find: Callable[[], Sequence[str]], make: Callable[[str], Part]) -> None:
+        """find: returns the names of all; it is called once, when the first part is asked for."""
+        self._find, self._make = find, make
+
+    @cached_property
+    def _names(self) -> Sequence[str]:
+        return self._find()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index):
+        some = self._names[index]
+        return LazyParts(lambda: some, self._make) if isinstance(index, slice) else self._make(some)
+
+
 class Source(Iterable[Record]):
     """Records that can be counted without reading pixels."""
 
@@ -100,13 +134,15 @@ class Parts(Source):
     """All records of a large source. bad: what its file names already show to be wrong.
 
     readers: threads that may read parts ahead while others are written; 0 for what computes itself.
+    together: how many small parts are kept, and lost, together while they are collected.
     Iterating reads one record after the other; at the end, UnpairedError names everything bad.
     """
 
     source: str
-    parts: tuple[Part, ...]
+    parts: Sequence[Part]
     bad: tuple[str, ...] = ()
     readers: int = 0
+    together: int = 1
 
     def count(self) -> int:
         self.refuse(self.bad)
@@ -127,7 +163,7 @@ class Parts(Source):
         """Raise UnpairedError if anything is ``bad``, with all of it: it can be mended at once."""
         bad = list(bad)
         if bad:
-            raise UnpairedError(f"{self.source}: bad files: {'; '.join(bad)}")
+            raise UnpairedError(f"{self.source}: {len(bad)} bad files: {list_some(bad, 100)}")
 
 
 def _tiles(length_px: int) -> int:
@@ -145,8 +181,8 @@ def write_pack(
     settings: dict[str, Any],
     total: int | None = None,
     is_told: bool = True,
-) -> int:
-    """Stream records into a pack at ``path`` and return their number; memory holds one record.
+) -> Identity:
+    """Stream records into a pack at ``path`` and return what it holds; memory holds one record.
 
     value_range: nominal range of the stored values. is_told: whether progress is shown. Written
     aside and renamed: a failure leaves any previous file intact. Raises UnpairedError if there are
@@ -167,38 +203,77 @@ def write_pack_in_parts(
     value_range: tuple[float, float],
     color_space: str,
     settings: dict[str, Any],
-) -> int:
+) -> Identity:
     """Like `write_pack`, for a source that takes long to read: goes on where it was interrupted.
 
-    Every record is first kept in a pack of its own, in a hidden folder beside ``path``. Once all
-    are there they are copied into one, and the folder is removed: the disk must hold them twice.
-    What is bad is named when all else has been read, and the good parts need not be read again.
+    Records are first kept in packs of their own, ``parts.together`` in each, in a hidden folder
+    beside ``path``. Once all are there they are copied into one, and the folder is removed: the
+    disk must hold them twice. What is bad is named when all else has been read, and the good parts
+    need not be read again.
     """
     about = {"source": source, "value_range": value_range, "color_space": color_space}
     folder = path.with_name(f".{path.stem}.parts")
-    wanted = [
-        (part, folder / f"{part.name}.h5", {"stamp": part.stamp, **settings})
-        for part in parts.parts
-    ]
-    missing = [entry for entry in wanted if not _is_whole(entry[1], entry[2])]
-    bad = list(parts.bad)
-    with Progress(f"read {source}", len(wanted), done=len(wanted) - len(missing)) as progress:
-        records = _read_ahead([part.read for part, _, _ in missing], parts.readers)
-        for (_, file, stamp), record in zip(missing, records, strict=True):
-            if isinstance(record, UnpairedError):
-                bad.append(str(record))
-                continue
-            _write(file, [record], lambda: None, settings=stamp, **about)
-            progress.advance()
+    groups = list(_groups(folder, parts, settings))
+    missing = [group for group in groups if not _is_whole(group.file, group.settings)]
+    bad, count = list(parts.bad), len(parts.parts)
+    done = count - sum(len(group.parts) for group in missing)
+    with Progress(f"read {source}", count, done=done) as progress:
+        reads = (part.read for group in missing for part in group.parts)
+        results = _read_ahead(reads, parts.readers)
+        for group in missing:
+            records = _only_if_good(islice(results, len(group.parts)), bad)
+            with suppress(_SomeAreBad):
+                _write(group.file, records, progress.advance, settings=group.settings, **about)
     parts.refuse(bad)
-    records = (_only_record(file) for _, file, _ in wanted)
-    count = write_pack(path, records, settings=settings, total=len(wanted), **about)
+    with (
+        Progress(f"pack {source}", count) as progress,
+        _new_pack(path, settings=settings, **about) as pack,
+    ):
+        for group in groups:
+            pack.add_all_of(Pack(group.file))  # Verified, or written just now.
+            progress.advance(len(group.parts))
     shutil.rmtree(folder)
-    return count
+    return pack.identity
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Parts that are kept in one file. settings: what it must say, to be of these parts."""
+
+    file: Path
+    parts: Sequence[Part]
+    settings: dict[str, Any]
+
+
+def _groups(folder: Path, parts: Parts, settings: dict[str, Any]) -> Iterator[_Group]:
+    for start in range(0, len(parts.parts), parts.together):
+        some = parts.parts[start : start + parts.together]
+        if parts.together == 1:
+            name, stamp = some[0].name, some[0].stamp
+        else:
+            stamps = "\n".join(f"{part.name} {part.stamp}" for part in some)
+            name, stamp = f"{start:08d}", hashlib.sha256(stamps.encode()).hexdigest()
+        yield _Group(folder / f"{name}.h5", some, {"stamp": stamp, **settings})
+
+
+class _SomeAreBad(Exception):
+    """Some parts of a group cannot be read: the file of the group is not to be written."""
+
+
+def _only_if_good(results: Iterable[Record | UnpairedError], bad: list[str]) -> Iterator[Record]:
+    """Yield records, append refusals to ``bad``, and raise _SomeAreBad at the end of any."""
+    before = len(bad)
+    for result in results:
+        if isinstance(result, UnpairedError):
+            bad.append(str(result))
+        else:
+            yield result
+    if len(bad) > before:
+        raise _SomeAreBad
 
 
 def _read_ahead(
-    reads: list[Callable[[], Record]], readers: int
+    reads: Iterable[Callable[[], Record]], readers: int
 ) -> Iterator[Record | UnpairedError]:
     """Yield what each of ``reads`` returns, or the UnpairedError it raises, in their order.
 
@@ -232,59 +307,131 @@ def _is_whole(file: Path, stamp: dict[str, Any]) -> bool:
         return False
 
 
-def _only_record(file: Path) -> Record:
-    pack = Pack(file)  # Verified when it was found to be whole, or written just now.
-    arrays = {key: pack.read(0, key) for key in pack.fields}
-    name, scene, sha256_file = (pack.columns[key][0] for key in ("name", "scene", "sha256_file"))
-    return Record(name, arrays, scene, sha256_file)
+def _digest(about: dict[str, Any], columns: Mapping[str, h5py.Dataset]) -> str:
+    """Return the digest of a pack: of its attributes and columns, and so of all pixels.
+
+    It is that of ``json.dumps([about, columns], sort_keys=True)``, never held as a whole.
+    """
+    digest = hashlib.sha256(f"[{json.dumps(about, sort_keys=True)}, ".encode())
+    before = "{"
+    for column in sorted(COLUMNS):
+        digest.update(f'{before}"{column}": ['.encode())
+        between = ""
+        for rows in _blocks(columns[column]):
+            digest.update(f"{between}{json.dumps(rows)[1:-1]}".encode())
+            between = ", "
+        before = "], "
+    digest.update(b"]}]")
+    return digest.hexdigest()
 
 
-def _digest(about: dict[str, Any], columns: dict[str, list[str]]) -> str:
-    """Return the digest of a pack: of its attributes and columns, and so of all pixels."""
-    content = json.dumps([about, columns], sort_keys=True)
-    return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
+def _blocks(column: h5py.Dataset) -> Iterator[list[str]]:
+    """Yield the values of a column, some at a time."""
+    for start in range(0, len(column), ROWS_IN_MEMORY):
+        yield [value.decode() for value in column[start : start + ROWS_IN_MEMORY]]
 
 
 def _write(
+    path: Path, records: Iterable[Record], advance: Callable[[], None], **about: Any
+) -> Identity:
+    with _new_pack(path, **about) as pack:
+        for record in records:
+            pack.add(record)
+            advance()
+    return pack.identity
+
+
+@contextmanager
+def _new_pack(
     path: Path,
-    records: Iterable[Record],
-    advance: Callable[[], None],
     *,
     source: str,
     value_range: tuple[float, float],
     color_space: str,
     settings: dict[str, Any],
-) -> int:
-    columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
+) -> Iterator[_NewPack]:
+    """Yield a pack to be filled; without an error it then stands at ``path``, sealed."""
+    about = {
+        "source": source,
+        "value_range": [float(value) for value in value_range],
+        "color_space": color_space,
+        "settings": json.dumps(settings, sort_keys=True),
+    }
     with atomic_path(path) as aside:
-        hdf5 = h5py.File(aside, "w", libver="latest", userblock_size=SEAL_BYTES)
-        with hdf5 as pack, open(aside, "r+b") as raw:
-            for record in records:
-                _reserve(raw.fileno(), pack, sum(a.nbytes for a in record.arrays.values()))
-                _append(pack, record, len(columns["name"]))
-                for column in COLUMNS:
-                    columns[column].append(getattr(record, column))
-                advance()
-            if not columns["name"]:
+        hdf5 = h5py.File(aside, "w", libver="latest", userblock_size=SEAL_BYTES, locking=LOCKING)
+        with hdf5 as file, open(aside, "r+b") as raw:
+            pack = _NewPack(file, raw.fileno())
+            yield pack
+            if not len(pack):
                 raise UnpairedError(f"data set '{source}' holds no usable picture: nothing to pack")
-            _reserve(raw.fileno(), pack, sum(len(v) + 64 for c in columns.values() for v in c))
-            for column, values in columns.items():
-                pack.create_dataset(f"columns/{column}", data=values, dtype=h5py.string_dtype())
-            about = {
-                "source": source,
-                "value_range": [float(value) for value in value_range],
-                "color_space": color_space,
-                "settings": json.dumps(settings, sort_keys=True),
-            }
-            pack.attrs["schema"] = SCHEMA
-            pack.attrs["schema_version"] = SCHEMA_VERSION
-            pack.attrs.update(about)
-            pack.attrs["digest"] = _digest(about, columns)
-            pack.flush()
-            used_bytes = pack.id.get_filesize()
+            pack.finish(about)
+            used_bytes = file.id.get_filesize()
         os.truncate(aside, used_bytes)
         _seal(aside)
-        return len(columns["name"])
+
+
+class _NewPack:
+    """A pack in the making. identity: once it is finished."""
+
+    identity: Identity
+
+    def __init__(self, file: h5py.File, descriptor: int) -> None:
+        """descriptor: of the same file, to reserve space by."""
+        self._file, self._descriptor = file, descriptor
+        self._count = 0
+        # Those that are not yet in the file.
+        self._rows: dict[str, list[str]] = {column: [] for column in COLUMNS}
+        how = {"maxshape": (None,), "chunks": (CHUNK_ROWS,), "dtype": h5py.string_dtype()}
+        self._columns = {
+            column: file.create_dataset(f"columns/{column}", (0,), **how) for column in COLUMNS
+        }
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, record: Record) -> None:
+        self._reserve(sum(array.nbytes for array in record.arrays.values()))
+        _append(self._file, record, len(self))
+        self._add_rows({column: [getattr(record, column)] for column in COLUMNS})
+
+    def add_all_of(self, other: Pack) -> None:
+        """Copy the records of another pack as they are stored."""
+        self._reserve(other.path.stat().st_size)
+        for key in other.fields:
+            source, target = other.group(key).id, self._file.require_group(key).id
+            for index in other:
+                names = (f"{number:08d}".encode() for number in (index, len(self) + index))
+                h5py.h5o.copy(source, next(names), target, next(names))
+        self._add_rows(other.columns)
+
+    def _add_rows(self, rows: Mapping[str, list[str]]) -> None:
+        for column, values in self._rows.items():
+            values.extend(rows[column])
+        self._count += len(rows["name"])
+        if len(self._rows["name"]) >= ROWS_IN_MEMORY:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        self._reserve(sum(len(v) + 64 for values in self._rows.values() for v in values))
+        for column, values in self._rows.items():
+            written = len(self._columns[column])
+            self._columns[column].resize((self._count,))
+            self._columns[column][written:] = values
+            values.clear()
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write what is said of all records."""
+        self._write_rows()
+        self._file.attrs["schema"] = SCHEMA
+        self._file.attrs["schema_version"] = SCHEMA_VERSION
+        self._file.attrs.update(about)
+        digest = _digest(about, self._columns)
+        self._file.attrs["digest"] = digest
+        self._file.flush()
+        self.identity = Identity(about["source"], len(self), digest)
+
+    def _reserve(self, coming_bytes: int) -> None:
+        _reserve(self._descriptor, self._file, coming_bytes)
 
 
 def _seal(path: Path) -> None:
@@ -321,7 +468,27 @@ def _reserve(descriptor: int, pack: h5py.File, coming_bytes: int) -> None:
 def _append(pack: h5py.File, record: Record, index: int) -> None:
     for key, array in record.arrays.items():
         chunks = (_tiles(array.shape[0]), _tiles(array.shape[1]), *array.shape[2:])
-        pack.create_dataset(f"{key}/{index:08d}", data=array, chunks=chunks)
+        pack.require_group(key).create_dataset(f"{index:08d}", data=array, chunks=chunks)
+
+
+class _Columns(Mapping[str, list[str]]):
+    """The columns of a pack, each read when it is first asked for and kept in ``known``."""
+
+    def __init__(self, read: Callable[[str], list[str]], known: dict[str, list[str]]) -> None:
+        self._read, self._known = read, known
+
+    def __getitem__(self, column: str) -> list[str]:
+        if column not in COLUMNS:
+            raise KeyError(column)
+        if column not in self._known:
+            self._known[column] = self._read(column)
+        return self._known[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COLUMNS)
+
+    def __len__(self) -> int:
+        return len(COLUMNS)
 
 
 class Pack:
@@ -332,6 +499,7 @@ class Pack:
         self.path = Path(path)
         self._file: h5py.File | None = None
         self._owner = 0  # process that opened the file: HDF5 handles do not survive a fork
+        self._known_columns: dict[str, list[str]] = {}
         file = self._open()
         with self._told_as_damage():
             self._read_about(file)
@@ -341,9 +509,7 @@ class Pack:
         self.value_range = tuple(float(value) for value in file.attrs["value_range"])
         self.color_space = str(file.attrs["color_space"])
         settings = str(file.attrs["settings"])
-        self.columns = {
-            column: [value.decode() for value in file[f"columns/{column}"][:]] for column in COLUMNS
-        }
+        self._count = len(file["columns/name"])
         self.fields = tuple(key for key in file if key != "columns")
         about = {
             "source": self.source,
@@ -352,7 +518,7 @@ class Pack:
             "settings": settings,
         }
         self.digest = str(file.attrs["digest"])
-        if self.digest != _digest(about, self.columns):
+        if self.digest != _digest(about, file["columns"]):
             raise ValueError("what it says of its records is not what was written")
         self.settings = json.loads(settings)
 
@@ -362,15 +528,17 @@ class Pack:
         try:
             yield
         except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            _raise_unless_damage(self.path, error)
             raise _damaged(self.path, str(error)) from error
 
     def _open(self) -> h5py.File:
         if self._file is None or self._owner != os.getpid():
             try:
-                file = h5py.File(self.path, "r")
+                file = h5py.File(self.path, "r", locking=LOCKING)
             except FileNotFoundError:
                 raise _absent(self.path) from None
             except OSError as error:
+                _raise_unless_damage(self.path, error)
                 raise UnpairedError(
                     f"{self.path}: not a readable HDF5 pack (truncated or foreign): {error}; "
                     "delete it and run again"
@@ -394,16 +562,38 @@ class Pack:
         return self.__dict__ | {"_file": None}
 
     def __len__(self) -> int:
-        return len(self.columns["name"])
+        return self._count
+
+    @property
+    def columns(self) -> Mapping[str, list[str]]:
+        """What is said of the records: name, scene and digests, as lists in their order."""
+        return _Columns(self._read_column, self._known_columns)
+
+    def _read_column(self, column: str) -> list[str]:
+        file = self._open()
+        with self._told_as_damage():
+            return [value for rows in _blocks(file[f"columns/{column}"]) for value in rows]
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.source, len(self), self.digest)
 
     @property
     def is_paired(self) -> bool:
         """Whether records hold a noisy and a clean picture, and not one."""
         return {"noisy", "clean"} <= set(self.fields)
 
+    def group(self, key: str) -> h5py.Group:
+        """Return the arrays of one field as they lie in the file."""
+        return self._open()[key]
+
+    def dataset(self, index: int, key: str = "image") -> h5py.Dataset:
+        """Return a record's array as it lies in the file."""
+        return self._open()[f"{key}/{index:08d}"]
+
     def shape(self, index: int, key: str = "image") -> tuple[int, ...]:
         """Return the shape H x W x C of a record's array."""
-        return self._open()[f"{key}/{index:08d}"].shape
+        return self.dataset(index, key).shape
 
     def read(
         self,
@@ -414,10 +604,11 @@ class Pack:
     ) -> np.ndarray:
         """Return a record's array, or the crop ``[rows, columns]`` of it, in stored values."""
         try:
-            return self._open()[f"{key}/{index:08d}"][rows, columns]
+            return self.dataset(index, key)[rows, columns]
         except (OSError, KeyError, RuntimeError) as error:
             if key not in self.fields:
                 raise
+            _raise_unless_damage(self.path, error)
             raise _damaged(self.path, f"record {index} cannot be read: {error}") from error
 
     def read_unit(
@@ -453,11 +644,25 @@ def open_verified(path: Path) -> Pack:
                 raise _damaged(path, "its bytes are not those that were written")
     except FileNotFoundError:
         raise _absent(path) from None
+    except OSError as error:
+        _raise_unless_damage(path, error)
+        raise
     return Pack(path)
 
 
 def _absent(path: Path) -> UnpairedError:
     return UnpairedError(f"{path}: no such pack; run its pack rule first")
+
+
+def _raise_unless_damage(path: Path, error: Exception) -> None:
+    """Tell what the system, not the file, has against reading a pack: it may be whole."""
+    if "unable to lock file" in str(error):
+        raise UnpairedError(
+            f"{path}: HDF5 cannot lock it ({one_line(error)}); nothing is wrong with the file: "
+            "unset HDF5_USE_FILE_LOCKING, or set it to FALSE"
+        ) from error
+    if reason := reason_of(error):
+        raise UnpairedError(f"cannot read {path}: {reason}") from error
 
 
 def _damaged(path: Path, what: str) -> UnpairedError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -30,6 +31,20 @@ def find_pictures(paths: Iterable[str | os.PathLike]) -> list[Path]:
         for picture in listing:
             found.setdefault(picture.resolve(), picture)
     return list(found.values())
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the pictures that `find_pictures` finds in a folder, as paths in it.
+
+    A million of them take a hundred megabytes; as objects they would take more than a gigabyte.
+    """
+    found = _search(folder)
+    if not found.links:
+        return found.names
+    kept: dict[str, str] = {}
+    for name in found.names:
+        kept.setdefault(os.path.realpath(folder / name), name)
+    return list(kept.values())
 
 
 def pictures_by_name(folder: str | os.PathLike) -> dict[str, Path]:
@@ -67,7 +82,7 @@ def survey(paths: Iterable[str | os.PathLike]) -> Survey:
     skipped: dict[Path, str] = {}
     for folder in map(Path, paths):
         with reading(folder):
-            others = sorted(_walk(folder, set(), _is_passed_over)) if folder.is_dir() else []
+            others = _passed_over(folder) if folder.is_dir() else []
         skipped |= {path: _remedy(path) for path in others}
     return Survey(pictures, skipped)
 
@@ -100,31 +115,61 @@ def _pictures_at(path: str | os.PathLike) -> list[Path]:
             raise bad(path, "not a picture's name", f"{known}; it is {_remedy(path)}")
         refuse_no_file(path)
         return [path]
-    with reading(path):
-        pictures = sorted(_walk(path, set(), _is_picture))
-    if not pictures:
+    return [path / name for name in _search(path).names]
+
+
+@dataclass
+class _Found:
+    """The files below a folder that are ``wanted``, as paths in it in their order; no hidden ones.
+
+    links: whether there was any. irregular: the names that may be of no file.
+    """
+
+    wanted: Callable[[Path], bool]
+    names: list[str] = field(default_factory=list)
+    irregular: list[str] = field(default_factory=list)
+    links: bool = False
+
+    def search(self, folder: Path, below: str = "", above: frozenset[str] = frozenset()) -> None:
+        """Search a folder and those in it; ``above`` stops links that lead back up."""
+        place = folder / below
+        real = os.path.realpath(place)
+        if real in above:
+            return
+        with os.scandir(place) as scanned:
+            entries = [entry for entry in scanned if not entry.name.startswith(".")]
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name, is_link = below + entry.name, entry.is_symlink()
+            if os.path.isdir(entry) if is_link else entry.is_dir():
+                self.links |= is_link
+                self.search(folder, f"{name}/", above | {real})
+            elif self.wanted(Path(entry)):
+                self.links |= is_link
+                self.names.append(name)
+                if not entry.is_file(follow_symlinks=False):
+                    self.irregular.append(name)
+
+
+def _search(folder: Path) -> _Found:
+    """Return the pictures in a folder; raises UnpairedError if there is none, or one is no file."""
+    found = _Found(_is_picture)
+    with reading(folder):
+        found.search(folder)
+    if not found.names:
         known = f"known suffixes: {', '.join(SUFFIXES)}"
-        with reading(path):
-            others = sorted(_walk(path, set(), _is_passed_over))
+        with reading(folder):
+            others = _passed_over(folder)
         passed_over = [f"{shown(other.name)}: {_remedy(other)}" for other in others]
         remedy = list_some([known, *passed_over], limit=4)
-        raise bad(path, "no picture in this folder", remedy)
-    read_all(pictures, refuse_no_file)
-    return pictures
+        raise bad(folder, "no picture in this folder", remedy)
+    read_all((folder / name for name in found.irregular), refuse_no_file)
+    return found
 
 
-def _walk(folder: Path, above: set[Path], wanted: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield the ``wanted`` files, hidden ones aside; ``above`` stops links that lead back up."""
-    real = folder.resolve()
-    if real in above:
-        return
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry, above | {real}, wanted)
-        elif wanted(entry):
-            yield entry
+def _passed_over(folder: Path) -> list[Path]:
+    found = _Found(_is_passed_over)
+    found.search(folder)
+    return [folder / name for name in found.names]
 
 
 def _is_picture(path: Path) -> bool:

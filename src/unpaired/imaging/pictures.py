@@ -196,6 +196,17 @@ def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> n
     return np.ascontiguousarray(np.broadcast_to(colors, (*colors.shape[:2], 3)))
 
 
+def size_of(path: str | os.PathLike) -> tuple[int, int]:
+    """Return the width and height of a picture in pixels, by its header alone.
+
+    Raises UnpairedError, naming the file, as far as a header tells what `read_rgb8` would refuse.
+    """
+    path = Path(path)
+    name = _format_at(path)
+    with _damage_told(path, name), Image.open(path) as image:
+        return image.size
+
+
 # ---- Values -------------------------------------------------------------------------------------
 
 
@@ -279,15 +290,8 @@ def _decode(path: Path, *, inks: bool = False) -> tuple[str, Decoded]:
 
     inks: turn CMYK into RGB instead of refusing it.
     """
-    refuse_no_file(path)
-    with reading(path), open(path, "rb") as file:
-        head = file.read(12)
-    if not head:
-        raise bad(path, "the file is empty", "restore it from its source or leave it out")
-    name = _format_of(head)
-    if name is None:
-        raise bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
-    try:
+    name = _format_at(path)
+    with _damage_told(path, name):
         try:
             return name, _FORMATS[name].read(path)
         except UnpairedError:
@@ -295,6 +299,13 @@ def _decode(path: Path, *, inks: bool = False) -> tuple[str, Decoded]:
             if not may_be_inks or (samples := read_inks(path, name)) is None:
                 raise
             return name, Decoded(samples[None], False, None)
+
+
+@contextmanager
+def _damage_told(path: Path, format_name: str) -> Iterator[None]:
+    """Turn whatever a decoder says of damaged bytes into one line."""
+    try:
+        yield
     except (UnpairedError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -303,7 +314,20 @@ def _decode(path: Path, *, inks: bool = False) -> tuple[str, Decoded]:
         # Decoders meet damaged bytes with exceptions of all kinds.
         words = (str(error) or type(error).__name__).splitlines()[0]
         remedy = "restore it from its source or leave it out"
-        raise bad(path, f"damaged {name} file ({words})", remedy) from error
+        raise bad(path, f"damaged {format_name} file ({words})", remedy) from error
+
+
+def _format_at(path: Path) -> str:
+    """Return the name of a file's format by its first bytes; raises UnpairedError for none."""
+    refuse_no_file(path)
+    with reading(path), open(path, "rb") as file:
+        head = file.read(12)
+    if not head:
+        raise bad(path, "the file is empty", "restore it from its source or leave it out")
+    name = _format_of(head)
+    if name is None:
+        raise bad(path, "not a PNG, JPEG, TIFF or WebP picture", "convert it or leave it out")
+    return name
 
 
 def _format_of(head: bytes) -> str | None:

@@ -19,7 +19,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
 
 from unpaired.core.devices import (
     choose_device,
@@ -33,6 +32,7 @@ from unpaired.core.files import atomic_path
 from unpaired.core.processes import ONE_PROCESS, Alone, Processes, launch
 from unpaired.core.progress import Progress
 from unpaired.core.randomness import seed_for
+from unpaired.learning.batches import batches
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.steps import take_step
 
@@ -193,16 +193,14 @@ class _Run:
     def _batches(self, start: int, total: int) -> Iterator[dict[str, Tensor]]:
         # Samples are numbered over all phases, so no phase repeats the noise of another.
         offset = self.result.images_seen - start
-        loader = DataLoader(
+        for batch in batches(
             self.samples,
+            self._share(offset + start, offset + total),
             batch_size=self.method.config.batch_size // self.group.world_size,
-            sampler=self._share(offset + start, offset + total),
-            num_workers=self.workers,
-            collate_fn=default_collate,
+            workers=self.workers,
             pin_memory=self.group.device.type == "cuda",
-            persistent_workers=False,
-        )
-        for batch in loader:
+            sharers=self.group.world_size,
+        ):
             yield {key: self._place(value) for key, value in batch.items()}
 
     def _share(self, start: int, stop: int) -> Sequence[int]:

@@ -47,11 +47,11 @@ def check_layout(path: Path, found: Mapping[str, Tensor], expected: Mapping[str,
     Numbers must be finite. The first names that differ are told.
     """
     wrong = [
-        f"{name}: {_kind(found.get(name))} instead of {_kind(expected[name])}"
+        f"{name}: {kind_of(found.get(name))} instead of {kind_of(expected[name])}"
         if name in expected
         else f"{name}: not expected"
         for name in sorted(expected.keys() | found.keys())
-        if name not in expected or _kind(found.get(name)) != _kind(expected[name])
+        if name not in expected or kind_of(found.get(name)) != kind_of(expected[name])
     ]
     if wrong:
         raise UnpairedError(f"{path}: not the authors' layout: {list_some(wrong)}")
@@ -108,9 +108,9 @@ def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]
     return tensors, taken_off
 
 
-def _kind(value: Tensor | None) -> str:
+def kind_of(value: Tensor | None, absent: str = "missing") -> str:
     """Say shape and type of a tensor, the type where it is not the usual one."""
     if value is None:
-        return "missing"
+        return absent
     of_type = "" if value.dtype == torch.float32 else f" of {str(value.dtype)[len('torch.') :]}"
     return f"{tuple(value.shape)}{of_type}"

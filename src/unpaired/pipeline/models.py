@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Model:
     start: Model | None = None
     needs: tuple[tuple[str, Model], ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"{self.method}-{short_hash(self.spec)}"
 
@@ -106,7 +107,7 @@ class Pairs:
     model: Model
     spec: dict[str, Any] = field(hash=False)
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"pairs_{short_hash(self.spec)}"
 
@@ -145,7 +146,7 @@ class Score:
     task: str = "restore"
     inputs: tuple[tuple[str, Model], ...] = ()
 
-    @property
+    @cached_property
     def stem(self) -> str:
         read_out = f".{self.read_out}" if self.read_out else ""
         return f"results/scores/{self.model.id}/{self.protocol.label}-{self.noise}{read_out}"
@@ -185,17 +186,17 @@ class TablePlan:
     def name(self) -> str:
         return f"table{self.table.number}" + (".part" if self.is_part else "")
 
-    @property
+    @cached_property
     def scores(self) -> list[Score]:
         """Every score file that the table reads, each once, in a fixed order."""
         return list({score.stem: score for cell in self.cells for score in cell.scores}.values())
 
-    @property
+    @cached_property
     def models(self) -> list[Model]:
         """Every model that is scored, each once."""
         return list({score.model.id: score.model for score in self.scores}.values())
 
-    @property
+    @cached_property
     def trainings(self) -> list[Model]:
         """Every model that is trained, each once, those that others start from before them."""
         scorers = [other for score in self.scores for _, other in score.inputs]

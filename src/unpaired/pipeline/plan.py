@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from unpaired import catalog
-from unpaired.core.errors import UnpairedError, suggest
+from unpaired.catalog.method_settings import check_settings
+from unpaired.core.errors import UnpairedError, check_choice, suggest
 from unpaired.learning.conditions import is_drawn, noise_or_condition
+from unpaired.learning.schedules import SCHEDULES
 from unpaired.pipeline.datasets import flaw_of, folder_of, get_dataset, how_to_get, is_present
 from unpaired.pipeline.models import Cell, Protocol, Score, TablePlan
 from unpaired.pipeline.settings import Settings
@@ -105,11 +108,27 @@ def _require_sound_folders(plan: TablePlan) -> None:
 
 
 def _require_methods(table: Table, settings: Settings) -> None:
+    """Methods are known, and so is all that they are told, by the settings and by the table."""
     catalog.scorer(table.task)
-    entries = [*table.rows, *table.models]
-    pairs = (row.pairs_from for row in entries if row.pairs_from)
-    for method in [*(entry.method for entry in [*entries, *pairs]), *settings.overrides]:
-        catalog.method(method)
+    for method, own in settings.overrides.items():
+        _require_sound("config: overrides", method, own)
+    for row in [*table.rows, *table.models]:
+        where = f"table {table.number}: row '{row.name}'"
+        defaults = table.defaults if catalog.method(row.method).is_trained else {}
+        _require_sound(where, row.method, {**defaults, **row.defaults, **row.options})
+        if row.pairs_from:
+            how = row.pairs_from
+            _require_sound(where, how.method, {**how.defaults, **how.options})
+
+
+def _require_sound(where: str, method: str, given: Mapping[str, Any]) -> None:
+    """Refuse at once what a training would refuse when its turn comes."""
+    try:
+        check_settings(method, given)
+        if "schedule" in given:
+            check_choice(f"method '{method}'", "schedule", given["schedule"], SCHEDULES)
+    except UnpairedError as error:
+        raise UnpairedError(f"{where}: {error}") from None
 
 
 def _narrow(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from unpaired.core.files import atomic_path
 from unpaired.core.version import __version__
@@ -18,12 +17,14 @@ from unpaired.data.packs import Pack
 
 def library_versions() -> dict[str, str]:
     """Return the versions that decide what a number becomes."""
+    import torch  # Half a gigabyte, of which packing needs nothing.
+
     return {"unpaired": __version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def data_record(pack: Pack) -> dict[str, Any]:
     """Return what identifies the pictures that were used."""
-    return {"source": pack.source, "pictures": len(pack), "sha256": pack.digest}
+    return pack.identity._asdict()
 
 
 def write_record(path: Path, about: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ No PyTorch, and tested without Snakemake.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,17 @@ class Run:
         """Every score file by its path without suffix."""
         return {score.stem: score for plan in self.plans.values() for score in plan.scores}
 
+    @cached_property
+    def imported_weights(self) -> list[str]:
+        """The files of weights that no rule makes."""
+        scored = [
+            model
+            for score in self.scores.values()
+            for model in (score.model, *(other for _, other in score.inputs))
+        ]
+        given = [one for model in scored for one in model.lineage if not one.is_trained]
+        return list(dict.fromkeys(model.file for model in given if model.file))
+
     @property
     def is_part(self) -> bool:
         """Whether tables, or parts of them, are left out."""
@@ -71,9 +83,24 @@ class Run:
         """Return the file of a data set's pack."""
         return f"results/packs/{data_set}.h5"
 
+    def receipt(self, data_set: str) -> str:
+        """Return the file that stands for a pack in the DAG; see `packing`."""
+        return f"results/data_sets/{data_set}.json"
+
+    def packs_among(self, files: Files) -> list[str]:
+        """Return the data sets whose packs are among a rule's files."""
+        return [name for paths in files.values() for name in map(_packed, _listed(paths)) if name]
+
+    def in_dag(self, files: Files) -> Files:
+        """Return a rule's files with receipts in place of packs."""
+        return {
+            key: [self.receipt(_packed(path)) if _packed(path) else path for path in _listed(paths)]
+            for key, paths in files.items()
+        }
+
     def split(self, train_set: str, test_set: str) -> str:
         """Return the file that proves that two sets share no picture."""
-        return f"results/packs/disjoint/{train_set}-{test_set}.txt"
+        return f"results/data_sets/disjoint/{train_set}-{test_set}.txt"
 
     def artifact(self, name: str, data_set: str) -> str:
         """Return the file of an artifact: the settings' own, or the one made of a data set."""
@@ -114,10 +141,19 @@ class Run:
         ]
 
 
+def _listed(paths: str | list[str]) -> list[str]:
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
+def _packed(path: str) -> str | None:
+    """Return the data set that a file is the pack of; None if it is none."""
+    found = re.fullmatch(r"results/packs/(\w+)\.h5", path)
+    return found[1] if found else None
+
+
 def as_arguments(values: Mapping[str, Any]) -> list[str]:
     """Return ``--key value ...`` for a command line, in the order given."""
     words = []
     for key, value in values.items():
-        listed = [value] if isinstance(value, str) else list(value)
-        words += [f"--{key.replace('_', '-')}", *map(str, listed)]
+        words += [f"--{key.replace('_', '-')}", *map(str, _listed(value))]
     return words

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from unpaired.core.errors import UnpairedError, one_line, suggest
+from unpaired.pipeline.command_line import in_braces
 
 
 def _as_list(value: object) -> object:
@@ -20,8 +21,10 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, int) else value
 
 
-def _unique(values: list | None) -> list | None:
-    if values is not None and len(set(values)) != len(values):
+def _unique(values: list) -> list:
+    if not values:
+        raise ValueError("holds nothing; name one at least, or leave it out")
+    if len(set(values)) != len(values):
         raise ValueError("holds the same entry twice")
     return values
 
@@ -56,7 +59,12 @@ def _as_path(value: object) -> object:
 
 # A path that a person types.
 TypedPath = Annotated[str, BeforeValidator(_as_path)]
-Names = Annotated[list[str], BeforeValidator(_as_list), pydantic.AfterValidator(_unique)]
+Names = Annotated[
+    list[str],
+    BeforeValidator(_as_list),
+    pydantic.AfterValidator(_unique),
+    Field(min_length=1),
+]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0)]],
     BeforeValidator(_as_list),
@@ -213,4 +221,7 @@ def _tell(model: type[Typed], problem: Any) -> str:
         annotation = model.model_fields[part].annotation if isinstance(part, str) else None
         if isinstance(annotation, type) and issubclass(annotation, Typed):
             model = annotation
-    return f"unknown key '{name}'{suggest(str(location[-1]), model.model_fields)}"
+    key = str(location[-1])
+    if key.partition(".")[0] in model.model_fields:
+        return f"unknown key '{name}'; write {in_braces(key, problem['input'])}"
+    return f"unknown key '{name}'{suggest(key, model.model_fields)}"

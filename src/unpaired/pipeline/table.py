@@ -93,6 +93,15 @@ class Row(Typed):
     printed_as: str | None = None
     note: str = ""
 
+    @pydantic.field_validator("setting", "weights")
+    @classmethod
+    def _with_the_noise_alone(cls, text: str | None) -> str | None:
+        try:
+            (text or "").format(noise="")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError("holds braces; {noise} alone may stand in braces") from None
+        return text
+
 
 class Correlation(Typed):
     """How two metrics agree over some rows of a table, each a mean over test sets.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -13,9 +15,10 @@ from unpaired import catalog
 from unpaired.core.command import add_given, json_argument, run
 from unpaired.core.devices import choose_device, choose_precision, describe, no_gpu_note
 from unpaired.core.files import atomic_path, rows_as_csv, sha256_of
+from unpaired.core.finished import make_once
 from unpaired.core.leases import leased_gpus
 from unpaired.core.sealed_csv import write_sealed
-from unpaired.data.packs import open_verified
+from unpaired.data.packs import Pack, open_verified
 from unpaired.learning.conditions import noise_or_condition
 from unpaired.learning.method import Restorer
 from unpaired.learning.weights import load_model, load_product
@@ -23,52 +26,65 @@ from unpaired.pipeline.records import data_record, library_versions, with_python
 
 
 def main(arguments: argparse.Namespace) -> None:
-    with leased_gpus(arguments.device):
-        _evaluate(arguments)
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(arguments.threads)
-    device = choose_device(arguments.device)
-    print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
-    restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
+    pack, about = open_verified(arguments.pack), _about(arguments)
+    about["data"] = [data_record(pack)]
+    how = ("task", "noise", "repeats", "crop_px", "read_out")
+    stamp = about | {key: getattr(arguments, key) for key in how}
+    stamp["artifacts"] = {name: sha256_of(path) for name, path in arguments.artifact.items()}
     if arguments.pictures:
-        restorer.take_pictures(open_verified(arguments.pictures), arguments.spec["seed"])
-    for role, path in arguments.need.items():
-        restorer.receive(role, load_model(path, device)[1])
-    scored_with = vars(arguments)["with"]
-    others = {name: load_model(path, device)[1] for name, path in scored_with.items()}
-    pack, start = open_verified(arguments.pack), time.perf_counter()
-    score = catalog.load(catalog.scorer(arguments.task).target)
-    scored = score(
-        restorer,
-        pack,
-        noise_or_condition(arguments.noise),
-        repeats=arguments.repeats,
-        crop_px=arguments.crop_px,
-        device=device,
-        **arguments.artifact,
-        **others,
-    )
-    seconds = time.perf_counter() - start
-    with atomic_path(arguments.example) as aside:
-        Image.fromarray(scored.example).save(aside)
-    seals = write_sealed({arguments.output: rows_as_csv(scored.rows)})
-    given = {name: sha256_of(path) for name, path in (arguments.need | scored_with).items()}
+        stamp["pictures"] = open_verified(arguments.pictures).digest
+    outputs = (arguments.output, arguments.example, arguments.record)
+    make_once(arguments.work, stamp, outputs, partial(_evaluate, arguments, pack, about))
+
+
+def _about(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what is known before anything is computed, for the record."""
     about = {
         "spec": arguments.spec,
         "weights_sha256": sha256_of(arguments.model) if arguments.model else None,
         "code": arguments.code,
-        "data": [data_record(pack)],
         "versions": with_python(library_versions()),
+    }
+    others = arguments.need | vars(arguments)["with"]
+    given = {name: sha256_of(path) for name, path in others.items()}
+    return about | ({"given": given} if given else {})
+
+
+def _evaluate(arguments: argparse.Namespace, pack: Pack, about: dict[str, Any]) -> None:
+    with leased_gpus(arguments.device):
+        torch.set_num_threads(arguments.threads)
+        device = choose_device(arguments.device)
+        print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
+        restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
+        if arguments.pictures:
+            restorer.take_pictures(Pack(arguments.pictures), arguments.spec["seed"])
+        for role, path in arguments.need.items():
+            restorer.receive(role, load_model(path, device)[1])
+        scored_with = vars(arguments)["with"]
+        others = {name: load_model(path, device)[1] for name, path in scored_with.items()}
+        start = time.perf_counter()
+        score = catalog.load(catalog.scorer(arguments.task).target)
+        scored = score(
+            restorer,
+            pack,
+            noise_or_condition(arguments.noise),
+            repeats=arguments.repeats,
+            crop_px=arguments.crop_px,
+            device=device,
+            **arguments.artifact,
+            **others,
+        )
+        seconds = time.perf_counter() - start
+    with atomic_path(arguments.example) as aside:
+        Image.fromarray(scored.example).save(aside)
+    seals = write_sealed({arguments.output: rows_as_csv(scored.rows)})
+    found = {
         "device": describe(device),
         "precision": _precision(arguments.model, restorer, device),
         "seconds": round(seconds, 3),
         "pooled": scored.pooled,
-        **({"given": given} if given else {}),
-        **seals,
     }
-    write_record(arguments.record, about)
+    write_record(arguments.record, about | found | seals)
     print(scored.summary)
 
 
@@ -97,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--crop-px", type=int)
     parser.add_argument("--read-out", help="which of the method's ways to restore")
+    parser.add_argument("--work", type=Path, required=True, help="path of work in progress")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, required=True, help="scores to write (CSV)")

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import os
+from functools import partial
 from pathlib import Path
 
 from unpaired.core.command import run
-from unpaired.data.packs import Parts, write_pack, write_pack_in_parts
+from unpaired.core.files import reading
+from unpaired.data.packs import Identity, Parts, write_pack, write_pack_in_parts
+from unpaired.data.sources import DataSet
 from unpaired.pipeline.datasets import get_dataset, open_reader
+from unpaired.pipeline.packing import add_pack_options, make_pack
 from unpaired.pipeline.settings import parse_settings
 
 
 def main(arguments: argparse.Namespace) -> None:
     folders = {arguments.dataset: str(arguments.folder)} if arguments.own else {}
     dataset = get_dataset(arguments.dataset, parse_settings({"folders": folders}))
+    pictures, folder = arguments.pictures, arguments.folder
+    if pictures is None and folder is not None:  # Made by a rule, which makes the folder anew.
+        with reading(folder):
+            pictures = os.stat(folder).st_mtime_ns
+    what = (dataset.name, dataset.reader, dataset.value_range, dataset.color_space)
+    stamp = {"dataset": what, "pictures": pictures}
+    make_pack(arguments, stamp, partial(_pack, arguments, dataset))
+
+
+def _pack(arguments: argparse.Namespace, dataset: DataSet) -> Identity:
     records = open_reader(dataset)(arguments.folder)
     write = write_pack_in_parts if isinstance(records, Parts) else write_pack
-    count = write(
+    written = write(
         arguments.output,
         records,
         source=dataset.name,
@@ -24,7 +39,8 @@ def main(arguments: argparse.Namespace) -> None:
         color_space=dataset.color_space,
         settings={"dataset": dataset.name, "reader": dataset.reader},
     )
-    print(f"{arguments.output}: {count} pictures")
+    print(f"{arguments.output}: {written.pictures} pictures")
+    return written
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--own", action="store_true", help="a folder of the user's, not a listed set"
     )
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--pictures", help="digest of what the folder holds")
+    add_pack_options(parser)
     return parser
 
 

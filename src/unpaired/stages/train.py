@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import psutil
 import torch
 
 from unpaired.core.command import add_given, json_argument, run
-from unpaired.core.files import locked, rows_as_csv, sha256_of
+from unpaired.core.files import rows_as_csv, sha256_of
+from unpaired.core.finished import lock_of, make_once
 from unpaired.core.leases import leased_gpus
+from unpaired.core.locks import locked
 from unpaired.core.processes import Processes, first_of_all
 from unpaired.core.randomness import seed_for
 from unpaired.core.sealed_csv import write_sealed
@@ -30,18 +33,41 @@ SET_SUFFIX = "_set"  # Of the keys of a spec that name data sets; the model's fi
 
 def main(arguments: argparse.Namespace) -> None:
     if not first_of_all():
-        _train(arguments)  # The first process holds the lock and publishes.
+        _train(arguments, _stamp(arguments))  # The first process holds the lock and publishes.
         return
-    lock = locked(arguments.work.with_suffix(".lock"))
-    with lock, leased_gpus(arguments.device, arguments.devices):
-        for path in arguments.pack:
-            open_verified(path)
-        _publish(arguments, *_train(arguments))
+    for path in arguments.pack:
+        open_verified(path)
+    stamp = _stamp(arguments)
+    if arguments.nodes > 1:  # The other machines wait for this one to train with them.
+        with locked(lock_of(arguments.work)):
+            _train_and_publish(arguments, stamp)
+        return
+    outputs = (arguments.model, arguments.about, arguments.history)
+    make_once(arguments.work, stamp, outputs, partial(_train_and_publish, arguments, stamp))
+
+
+def _stamp(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what defines the run, for the record: another stamp is another model."""
+    stamp = {
+        "spec": arguments.spec,
+        "code": arguments.code,
+        "data": [data_record(Pack(path)) for path in arguments.pack],
+        "versions": library_versions(),
+    }
+    # A file that was made anew is another one, whatever its name.
+    start = {"start": arguments.start} if arguments.start else {}
+    given = start | arguments.artifact | arguments.need
+    return stamp | ({"given": {name: sha256_of(p) for name, p in given.items()}} if given else {})
+
+
+def _train_and_publish(arguments: argparse.Namespace, stamp: dict[str, Any]) -> None:
+    with leased_gpus(arguments.device, arguments.devices):
+        _publish(arguments, *_train(arguments, stamp), stamp)
         shutil.rmtree(arguments.work, ignore_errors=True)
 
 
-def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any]]:
-    """Return the trained method, what training left, and what defines the run, for the record."""
+def _train(arguments: argparse.Namespace, stamp: dict[str, Any]) -> tuple[Method, Result]:
+    """Return the trained method, and what training left besides."""
     spec = arguments.spec
     torch.set_num_threads(spec["threads"])
     torch.manual_seed(seed_for(spec["seed"], "weights"))
@@ -53,18 +79,10 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
     for role, path in arguments.need.items():
         method.receive(role, load_model(path)[1])
     packs = [Pack(path) for path in arguments.pack]
-    data = [data_record(pack) for pack in packs]
     noise = noise_or_condition(spec["noise"])
     samples = method.samples(packs, seed=spec["seed"], noise=noise, noise_draw=spec["noise_draw"])
     if not arguments.start:
         method.prepare(samples, spec["seed"])
-    versions = library_versions()
-    stamp = {"spec": spec, "code": arguments.code, "data": data, "versions": versions}
-    # A file that was made anew is another one, whatever its name.
-    start = {"start": arguments.start} if arguments.start else {}
-    given = start | arguments.artifact | arguments.need
-    if given:
-        stamp["given"] = {name: sha256_of(path) for name, path in given.items()}
     result = train(
         method,
         samples,
@@ -75,7 +93,7 @@ def _train(arguments: argparse.Namespace) -> tuple[Method, Result, dict[str, Any
         checkpointing=Checkpointing(arguments.work, stamp, arguments.checkpoint_seconds),
         processes=Processes(arguments.devices, arguments.nodes),
     )
-    return method, result, stamp
+    return method, result
 
 
 def _publish(

@@ -232,7 +232,7 @@ def test_packing_goes_on_where_it_was_killed(medium, tmp_path):
     part = output.parent / ".p.parts" / f"{NAMES['IP']}_010.h5"
     part.write_bytes(part.read_bytes()[:1000])
     reads.clear()
-    assert write_pack_in_parts(output, watched(medium_raw(medium)), **ABOUT) == 10
+    assert write_pack_in_parts(output, watched(medium_raw(medium)), **ABOUT).pictures == 10
     assert {f"{NAMES['GP']}_010", f"{NAMES['IP']}_010"} < set(reads)
     assert len(reads) == len(set(reads)) == 6
     assert [path.name for path in output.parent.iterdir()] == ["p.h5"]

@@ -12,6 +12,7 @@ from tests.conftest import REPOSITORY, shared_data
 from unpaired import catalog
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
+from unpaired.data.packs import Pack, check_disjoint, write_pack
 from unpaired.data.sources.folder import color_records, records
 from unpaired.pipeline.data_check import describe
 from unpaired.pipeline.datasets import get_dataset, is_present, open_reader
@@ -104,6 +105,64 @@ def test_a_cmyk_picture_among_others_is_packed(tmp_path, name):
     assert red[0] > 200 > 60 > red[1:].max()
 
 
+@pytest.mark.parametrize("name", ["imagenet_val", "imagenet_train"])
+def test_imagenet_pictures_of_all_kinds_are_turned_into_rgb(tmp_path, name):
+    """As by the authors' ``convert("RGB")``: gray, palettes and a PNG under another suffix."""
+    folder = tmp_path / "class"
+    color = Image.fromarray(save(folder / "0.JPEG", 300, 300))
+    for number, mode in enumerate(("L", "P", "RGBA", "LA"), start=1):
+        color.convert(mode).save(folder / f"{number}.JPEG", "JPEG" if mode == "L" else "PNG")
+    found = {record.name: record for record in open_reader(catalog.datasets()[name])(tmp_path)}
+    assert sorted(found) == [f"class/{number}" for number in range(5)]
+    assert all(record.arrays["image"].shape[2] == 3 for record in found.values())
+    if name == "imagenet_val":
+        assert np.array_equal(found["class/3"].arrays["image"], np.asarray(color.convert("RGB")))
+
+
+@pytest.mark.parametrize("name", ["imagenet_val", "imagenet_train"])
+def test_bad_imagenet_pictures_are_all_named_before_any_is_packed(tmp_path, name):
+    for number in range(3):
+        save(tmp_path / f"class/{number}.JPEG", 300, 300, seed=number)
+    (tmp_path / "class/3.JPEG").write_bytes(b"")
+    (tmp_path / "class/4.JPEG").write_text("<html>")
+    whole = (tmp_path / "class/0.JPEG").read_bytes()
+    (tmp_path / "class/5.JPEG").write_bytes(whole[:12])
+    with pytest.raises(UnpairedError, match=r"3\.JPEG: .*empty.*4\.JPEG: .*5\.JPEG: damaged"):
+        next(iter(open_reader(catalog.datasets()[name])(tmp_path)))
+
+
+def test_folders_of_one_name_with_files_of_one_name_are_told_apart(tmp_path):
+    """train/img/0000.png and test/img/0000.png: other pictures, until they are the same."""
+    packs = {}
+    for number, side in enumerate(("train", "test")):
+        save(tmp_path / side / "img/0000.png", seed=number)
+        save(tmp_path / side / "img/0001.png", seed=2 + number)
+        packs[side] = pack_of(tmp_path / side / "img", side)
+    check_disjoint(packs["train"], packs["test"])
+    (tmp_path / "test/img/0001.png").rename(tmp_path / "train/img/other.png")
+    with pytest.raises(UnpairedError, match="hold the same pixels: 0001 = other"):
+        check_disjoint(pack_of(tmp_path / "train/img", "train"), packs["test"])
+
+
+def test_one_file_is_one_scene_however_it_is_read(tmp_path):
+    """The validation pictures that are trained on whole are not tested on squeezed."""
+    save(tmp_path / "val/a.JPEG", 300, 400)
+    sets = catalog.datasets()
+    whole, squeezed = (
+        pack_of(tmp_path / "val", name, open_reader(sets[name]))
+        for name in ("imagenet_val", "imagenet_train")
+    )
+    with pytest.raises(UnpairedError, match="hold the same scene: a = a"):
+        check_disjoint(whole, squeezed)
+
+
+def pack_of(folder, source, reader=records):
+    path = folder.parent / f"{source}.h5"
+    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    write_pack(path, reader(folder), source=source, **about)
+    return Pack(path)
+
+
 def test_the_listed_imagenet_pictures_alone_are_tested_on(tmp_path):
     folder = tmp_path / "imagenet/val"
     for number in range(1, 7):
@@ -186,6 +245,8 @@ def test_a_data_root_that_is_a_file_is_told(tmp_path):
         (b"seeds", "not a configuration"),
         (b"a: b: c", "not a readable configuration"),
         (b"\xff\xfe\x00", "not a readable configuration"),
+        (b"seeds: !!python/object/apply:os.mkdir [MARK]", "not a readable configuration"),
+        (b"<!DOCTYPE html><html></html>", "not a configuration"),
         (b"1: 2", "1: Keys should be strings"),
         (b"sede: [1]", "unknown key 'sede'; did you mean 'seeds'"),
         (b"training: 5", "training: "),

@@ -194,5 +194,5 @@ def test_pairs_go_on_where_they_were_killed(method, clean_pack, tmp_path):
     )
     with pytest.raises(KeyboardInterrupt):
         write_pack_in_parts(tmp_path / "p.h5", parts, **about)
-    assert write_pack_in_parts(tmp_path / "p.h5", parts, **about) == 2
+    assert write_pack_in_parts(tmp_path / "p.h5", parts, **about).pictures == 2
     assert len(made) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,37 @@ from unpaired.imaging.pictures import read_rgb8
 def records(folder: Path) -> Iterator[Record]:
     """Yield every PNG, JPEG, TIFF and WebP below ``folder``, sorted by path, as uint8 H x W x 3.
 
-    Raises UnpairedError after the last file, naming all bad ones at once.
+    A record's name is the path below ``folder`` without suffix. A file is a scene of its own,
+    whatever it is called and wherever it lies: names such as 0000.png stand in many folders.
+    Pictures of inks (CMYK) are turned into RGB. Raises UnpairedError after the last file, naming
+    all bad ones at once.
     """
-    return records_of(find_pictures([folder]), folder)
+    bad, seen = [], {}
+    for path in find_pictures([folder]):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in seen:
+            bad.append(namesakes(path, seen[name]))
+            continue
+        seen[name] = path
+        try:
+            record = record_of(path, name, read_rgb8(path, alpha="refuse"))
+        except UnpairedError as error:
+            bad.append(str(error))
+            continue
+        yield record
+    if bad:
+        raise UnpairedError(f"{shown(folder)}: {len(bad)} bad pictures: {list_some(bad)}")
+
+
+def record_of(path: Path, name: str, image: np.ndarray) -> Record:
+    """Return the record of a picture that was read from ``path``."""
+    sha256 = sha256_of(path)
+    return Record(name, {"image": image}, f"file:{sha256}", sha256)
+
+
+def namesakes(path: Path, other: Path) -> str:
+    """Say what is wrong with two pictures of which records would have one name."""
+    return f"{shown(path)} and {shown(other)} differ only in their suffix; keep one"
 
 
 def color_records(folder: Path) -> Iterator[Record]:
@@ -32,27 +60,3 @@ def color_records(folder: Path) -> Iterator[Record]:
             print(f"{record.name}: gray, left out", flush=True)
         else:
             yield record
-
-
-def records_of(paths: Iterable[Path], folder: Path) -> Iterator[Record]:
-    """Yield a record per readable path; its name is the path below ``folder`` without suffix.
-
-    CMYK pictures, of which ImageNet has some, are turned into RGB.
-    """
-    bad, seen = [], {}
-    for path in paths:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in seen:
-            bad.append(
-                f"{shown(path)} and {shown(seen[name])} differ only in their suffix; keep one"
-            )
-            continue
-        seen[name] = path
-        try:
-            image = read_rgb8(path, alpha="refuse")
-        except UnpairedError as error:
-            bad.append(str(error))
-            continue
-        yield Record(name, {"image": image}, f"{folder.name}:{name}", sha256_of(path))
-    if bad:
-        raise UnpairedError(f"{shown(folder)}: {len(bad)} bad pictures: {list_some(bad)}")

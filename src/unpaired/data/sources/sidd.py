@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unpaired.core.errors import UnpairedError
-from unpaired.core.files import reading, sha256_of
+from unpaired.core.files import reading, sha256_of, state_of
 from unpaired.core.fingerprint import fingerprint
 from unpaired.data.matlab import read_array, read_shape, read_struct
 from unpaired.data.packs import Part, Parts, Record, Source
@@ -275,7 +275,7 @@ def pairs(folder: Path, space: Space, scene_of: Callable[[Instance], str]) -> Pa
             bad += [f"{path}: missing, but others of frame {frame} are there" for path in missing]
             if not missing:
                 read = partial(_read_pair, instance, frame, files, space, scene_of(instance))
-                stamp = f"{code} {_state(files.values())}"
+                stamp = f"{code} {state_of(*files.values())}"
                 parts.append(Part(f"{instance.name}_{frame}", stamp, read))
     if not parts and not bad:
         bad.append(f"no frames (NNNN_NOISY_{space}_010{_SUFFIX[space]}) in any instance folder")
@@ -298,12 +298,6 @@ def _frames(place: Path, instance: Instance, space: Space) -> dict[str, dict[str
         frame: {role: found.get(name, place / name) for role, name in names.items()}
         for frame, names in expected.items()
     }
-
-
-def _state(files: Iterable[Path]) -> str:
-    """Return sizes and times of files: what changes when they do."""
-    states = [path.stat() for path in files]
-    return " ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states)
 
 
 def _read_pair(

@@ -79,6 +79,7 @@ def test_prior_training_and_scoring(pack, tmp_path):
         output=tmp_path / "scores.csv",
         example=tmp_path / "example.png",
         record=tmp_path / "scores.json",
+        work=tmp_path / "scoring",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     pooled = json.loads((tmp_path / "scores.json").read_text())["pooled"]

@@ -134,7 +134,7 @@ class Laine19(Denoiser):
         bias[channels:][on_diagonal] = START_PRIOR_STD
         if self.config.noise_parameter == "global":
             start = torch.tensor(START_NOISE_PARAMETER, dtype=torch.float64)
-            self.noise_parameter.data.fill_(raw_of(start).item())
+            self.noise_parameter.data.fill_(raw_of(start))
 
     def phases(self) -> list[Phase]:
         phases = super().phases()
