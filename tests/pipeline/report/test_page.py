@@ -5,13 +5,17 @@ import html
 import os
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
+import pandas
 import pytest
 
 from tests.conftest import REPOSITORY
 from tests.pipeline.synthetic_results import PAPER, TABLE, make_results
 from unpaired.core.errors import UnpairedError
 from unpaired.pipeline.plan import plan_table, plan_tables
+from unpaired.pipeline.report import curves
 from unpaired.pipeline.report.curves import Trace, draw
 from unpaired.pipeline.report.numbers import (
     column_groups,
@@ -395,3 +399,8 @@ def test_noises_have_full_names():
     assert describe_noise("gauss5_50") == "Gaussian noise, standard deviation 5 to 50 of 255"
     assert describe_noise("poisson30") == "Poisson noise, 30 photons at full intensity"
     assert describe_noise("sidd_raw") == ""
+
+
+def test_a_training_of_less_than_a_batch_has_no_curve(monkeypatch):
+    monkeypatch.setattr(curves, "read_frame", lambda _path: pandas.DataFrame())
+    assert curves._traces(SimpleNamespace(id="n2c-0123456789"), Path()) == []

@@ -103,6 +103,8 @@ def _rows_by_models(plan: TablePlan) -> dict[tuple[str, ...], list[str]]:
 def _traces(model: Model, root: Path) -> list[tuple[str, Trace]]:
     """Return (phase, trace) of each phase of a training."""
     history = read_frame(root / f"results/models/{model.id}/history.csv")
+    if history.empty:  # Fewer images than one batch: nothing was learned.
+        return []
     traces = []
     for phase, rows in history.groupby("phase", sort=False):
         images_seen, losses = (rows[key].astype(float).tolist() for key in ("images_seen", "loss"))
