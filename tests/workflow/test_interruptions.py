@@ -91,13 +91,19 @@ def test_kill_9_of_the_worker(project, undisturbed):
     finish(project, undisturbed)
 
 
-def test_kill_9_of_snakemake_alone(project, undisturbed):
-    """The worker lives on as an orphan; the next run waits for it or takes over."""
+def orphan_of_a_killed_run(project):
+    """Kill Snakemake alone in the middle of a training, and return what goes on with it."""
     run = project.start(*ARGUMENTS)
     wait_for_checkpoint(project, run)
     orphan = worker_of(run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
+    return orphan
+
+
+def test_kill_9_of_snakemake_alone(project, undisturbed):
+    """The worker lives on as an orphan; the next run waits for it or takes over."""
+    orphan = orphan_of_a_killed_run(project)
     assert orphan.is_running()
     done = project.run(*ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,12 +111,7 @@ def test_kill_9_of_snakemake_alone(project, undisturbed):
 
 
 def test_what_a_worker_finished_alone_is_taken_over(project, undisturbed):
-    run = project.start(*ARGUMENTS)
-    wait_for_checkpoint(project, run)
-    orphan = worker_of(run)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    orphan.wait(120)
+    orphan_of_a_killed_run(project).wait(120)
     about = (project.folder / "results/models").glob("*/model.json")
     made = {path: path.read_bytes() for path in about}
     assert len(made) == 1

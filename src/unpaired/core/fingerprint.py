@@ -92,7 +92,7 @@ def _said(path: Path) -> _Said:
         memory.known[key] = _Said(_imports(tree), code)
         memory.is_behind = True
     memory.used.add(key)
-    return _Said(*memory.known[key])
+    return memory.known[key]
 
 
 class _Memory:

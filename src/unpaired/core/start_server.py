@@ -123,8 +123,8 @@ def _work(connection: socket.socket, listener: socket.socket) -> None:
 
 def _become(connection: socket.socket) -> dict[str, Any]:
     """Take over streams, environment and folder of the process that asks; return what it asks."""
-    streams = array.array("i", [0] * _STREAMS)
-    size, control, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(len(streams.tobytes())))
+    room = socket.CMSG_SPACE(_STREAMS * array.array("i").itemsize)
+    size, control, _, _ = connection.recvmsg(8, room)
     streams = array.array("i", control[0][2])
     with connection.makefile("rb") as file:
         asked = json.loads(file.read(int.from_bytes(size, "big")))

@@ -31,10 +31,11 @@ def main(arguments: argparse.Namespace) -> None:
     how = ("task", "noise", "repeats", "crop_px", "read_out")
     stamp = about | {key: getattr(arguments, key) for key in how}
     stamp["artifacts"] = {name: sha256_of(path) for name, path in arguments.artifact.items()}
-    if arguments.pictures:
-        stamp["pictures"] = open_verified(arguments.pictures).digest
+    pictures = open_verified(arguments.pictures) if arguments.pictures else None
+    if pictures:
+        stamp["pictures"] = pictures.digest
     outputs = (arguments.output, arguments.example, arguments.record)
-    make_once(arguments.work, stamp, outputs, partial(_evaluate, arguments, pack, about))
+    make_once(arguments.work, stamp, outputs, partial(_evaluate, arguments, pack, pictures, about))
 
 
 def _about(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -50,14 +51,16 @@ def _about(arguments: argparse.Namespace) -> dict[str, Any]:
     return about | ({"given": given} if given else {})
 
 
-def _evaluate(arguments: argparse.Namespace, pack: Pack, about: dict[str, Any]) -> None:
+def _evaluate(
+    arguments: argparse.Namespace, pack: Pack, pictures: Pack | None, about: dict[str, Any]
+) -> None:
     with leased_gpus(arguments.device):
         torch.set_num_threads(arguments.threads)
         device = choose_device(arguments.device)
         print(f"evaluate on {describe(device)}{no_gpu_note(arguments.device, device)}", flush=True)
         restorer = load_product(arguments.model, arguments.spec, arguments.read_out, device)
-        if arguments.pictures:
-            restorer.take_pictures(Pack(arguments.pictures), arguments.spec["seed"])
+        if pictures:
+            restorer.take_pictures(pictures, arguments.spec["seed"])
         for role, path in arguments.need.items():
             restorer.receive(role, load_model(path, device)[1])
         scored_with = vars(arguments)["with"]

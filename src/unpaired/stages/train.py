@@ -32,26 +32,26 @@ SET_SUFFIX = "_set"  # Of the keys of a spec that name data sets; the model's fi
 
 
 def main(arguments: argparse.Namespace) -> None:
-    if not first_of_all():
-        _train(arguments, _stamp(arguments))  # The first process holds the lock and publishes.
+    is_first = first_of_all()
+    packs = [(open_verified if is_first else Pack)(path) for path in arguments.pack]
+    stamp = _stamp(arguments, packs)
+    if not is_first:
+        _train(arguments, packs, stamp)  # The first process holds the lock and publishes.
         return
-    for path in arguments.pack:
-        open_verified(path)
-    stamp = _stamp(arguments)
     if arguments.nodes > 1:  # The other machines wait for this one to train with them.
         with locked(lock_of(arguments.work)):
-            _train_and_publish(arguments, stamp)
+            _train_and_publish(arguments, packs, stamp)
         return
     outputs = (arguments.model, arguments.about, arguments.history)
-    make_once(arguments.work, stamp, outputs, partial(_train_and_publish, arguments, stamp))
+    make_once(arguments.work, stamp, outputs, partial(_train_and_publish, arguments, packs, stamp))
 
 
-def _stamp(arguments: argparse.Namespace) -> dict[str, Any]:
+def _stamp(arguments: argparse.Namespace, packs: list[Pack]) -> dict[str, Any]:
     """Return what defines the run, for the record: another stamp is another model."""
     stamp = {
         "spec": arguments.spec,
         "code": arguments.code,
-        "data": [data_record(Pack(path)) for path in arguments.pack],
+        "data": [data_record(pack) for pack in packs],
         "versions": library_versions(),
     }
     # A file that was made anew is another one, whatever its name.
@@ -60,13 +60,17 @@ def _stamp(arguments: argparse.Namespace) -> dict[str, Any]:
     return stamp | ({"given": {name: sha256_of(p) for name, p in given.items()}} if given else {})
 
 
-def _train_and_publish(arguments: argparse.Namespace, stamp: dict[str, Any]) -> None:
+def _train_and_publish(
+    arguments: argparse.Namespace, packs: list[Pack], stamp: dict[str, Any]
+) -> None:
     with leased_gpus(arguments.device, arguments.devices):
-        _publish(arguments, *_train(arguments, stamp), stamp)
+        _publish(arguments, *_train(arguments, packs, stamp), stamp)
         shutil.rmtree(arguments.work, ignore_errors=True)
 
 
-def _train(arguments: argparse.Namespace, stamp: dict[str, Any]) -> tuple[Method, Result]:
+def _train(
+    arguments: argparse.Namespace, packs: list[Pack], stamp: dict[str, Any]
+) -> tuple[Method, Result]:
     """Return the trained method, and what training left besides."""
     spec = arguments.spec
     torch.set_num_threads(spec["threads"])
@@ -78,7 +82,6 @@ def _train(arguments: argparse.Namespace, stamp: dict[str, Any]) -> tuple[Method
         method.receive_file(name, path)
     for role, path in arguments.need.items():
         method.receive(role, load_model(path)[1])
-    packs = [Pack(path) for path in arguments.pack]
     noise = noise_or_condition(spec["noise"])
     samples = method.samples(packs, seed=spec["seed"], noise=noise, noise_draw=spec["noise_draw"])
     if not arguments.start:
