@@ -71,7 +71,9 @@ def served():
 
 
 def sockets() -> set[int]:
-    return {path.stat().st_ino for path in Path(".snakemake").glob("*.socket")}
+    # Without asking for them by name: one may go meanwhile.
+    with os.scandir(".snakemake") as entries:
+        return {entry.inode() for entry in entries if entry.name.endswith(".socket")}
 
 
 def wait_until(condition):
