@@ -26,6 +26,7 @@ SHOWN = {
     "unpaired status --table 19 -v",
     "unpaired data check --data-root ~/data --table 10",
     "unpaired import-weights neighbor2neighbor model_gauss25_b4e100r02.pth",
+    "unpaired import-weights lpips",
     "unpaired import-weights lpips alexnet-owt-7be5be79.pth",
 }
 # A rule that no table asks for, with wildcards of its own, which a declared stage cannot have.

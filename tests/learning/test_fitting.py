@@ -22,7 +22,7 @@ def test_the_seed_key_alone_decides_what_is_drawn_in_a_fit():
 def test_a_long_fit_says_how_far_it_is(monkeypatch, capsys):
     weight = nn.Parameter(torch.ones(()))
     optimizer = torch.optim.SGD([weight], lr=0.1)
-    options = {"steps": 3, "device": CPU}
+    options = {"steps": 3, "device": CPU, "precision": "fp32"}
     fit("quick", lambda: {"loss": weight.square()}, optimizer, **options)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(fitting, "SECONDS_BETWEEN_LINES", -1.0)

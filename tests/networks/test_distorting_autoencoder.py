@@ -24,6 +24,7 @@ OPTIONS = {
     "first_stride": 2,
     "first_channels": 4,
     "max_channels": 8,
+    "residual": False,
 }
 
 
@@ -76,6 +77,18 @@ def test_a_skip_carries_what_the_bottleneck_does_not(level):
     without = network().eval()
     torch.nn.init.zeros_(without.encoder[-1][0].weight)
     assert torch.equal(without(torch.rand(1, 3, 16, 16)), without(torch.rand(1, 3, 16, 16)))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "instance"])
+def test_neither_the_first_nor_the_last_layer_is_normalized(normalization):
+    net = network(normalization=normalization)
+    assert [type(layer[1]) is torch.nn.Identity for layer in net.encoder] == [True, False, False]
+    assert [type(layer[1]) is torch.nn.Identity for layer in net.decoder] == [False, False, True]
+
+
+def test_a_residual_network_adds_to_the_image():
+    image = torch.rand(1, 3, 16, 16)
+    torch.testing.assert_close(network(residual=True)(image), image + network()(image))
 
 
 def test_channels_double_up_to_the_most():

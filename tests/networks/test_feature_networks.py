@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
+from torchvision.models import vgg
 
 from unpaired.core.errors import UnpairedError
 from unpaired.networks.feature_networks import (
     NETWORKS,
     build,
     build_seeded,
+    draw_as_torchvision,
     draw_gaussian,
     load_pretrained,
     official_path,
@@ -96,6 +98,41 @@ def test_gaussian_weights_keep_the_size_of_responses():
             (2 / ours.weight[0].numel()) ** 0.5, rel=0.03
         )
     assert torch.equal(network.features[3].weight, again.features[3].weight)
+
+
+def test_alexnet_as_torchvision_draws_it_has_the_very_numbers_of_torchvision():
+    torch.manual_seed(3)
+    theirs = models.alexnet().features
+    ours = build_seeded("alex", 1.0, 3, as_torchvision=True)
+    for name, value in ours.features.state_dict().items():
+        assert torch.equal(value, theirs.state_dict()[name])
+
+
+@pytest.mark.parametrize("net", ["vgg", "squeeze"])
+def test_the_others_have_the_distribution_of_torchvisions(net):
+    torch.manual_seed(3)
+    theirs = {"vgg": vgg_without_classifier, "squeeze": models.squeezenet1_1}[net]().features
+    network = build(net)
+    draw_as_torchvision(network, net, torch.Generator().manual_seed(3))
+    for name, value in network.features.state_dict().items():
+        expected = theirs.state_dict()[name]
+        assert value.std(correction=0).item() == pytest.approx(expected.std().item(), rel=0.05)
+        # Gaussian or uniform: the fourth moment is 3 or 1.8 squared variances.
+        if name.endswith("weight") and value.numel() > 20_000:
+            kurtosis = [(z / z.std()).pow(4).mean().item() for z in (value, expected)]
+            assert kurtosis[0] == pytest.approx(kurtosis[1], rel=0.1)
+
+
+class SmallLinear(nn.Linear):
+    def __init__(self, *_):
+        super().__init__(1, 1)
+
+
+def vgg_without_classifier():
+    """The classifier is drawn after the features, and would take 0.5 GB."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vgg.nn, "Linear", SmallLinear)
+        return models.vgg16()
 
 
 def test_weights_come_from_the_cache_or_a_file(torchvision_cache):

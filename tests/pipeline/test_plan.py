@@ -4,8 +4,9 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from unpaired.core.errors import UnpairedError
-from unpaired.pipeline.plan import plan_table
-from unpaired.pipeline.settings import parse_settings
+from unpaired.pipeline.datasets import folder_of, get_dataset
+from unpaired.pipeline.plan import plan_table, plan_tables
+from unpaired.pipeline.settings import load_settings, parse_settings
 from unpaired.pipeline.specs import plan_model
 from unpaired.pipeline.table import Row, load_table, parse_table
 
@@ -67,6 +68,11 @@ def test_narrowing_makes_a_part_and_seeds_do_not():
             {"overrides": {"n2n": {"images_sen": 8}}},
             "config: overrides: method 'n2n' has no setting 'images_sen'; did you mean 'images_s",
         ),
+        (
+            {"overrides_on": {"embedded_train": {"n2n": {"images_sen": 8}}}},
+            "config: overrides_on: embedded_train: method 'n2n' has no setting 'images_sen'",
+        ),
+        ({"overrides_on": {"embeded_train": {}}}, "did you mean 'embedded_train'"),
         ({"overrides": {"lpips": {"forn": "lin"}}}, "'lpips' has no setting 'forn'; did you mean"),
         ({"overrides": {"n2n": {"width": "wide"}}}, "width of method 'n2n' must be a whole number"),
         (
@@ -142,6 +148,44 @@ def test_what_does_not_define_a_model_leaves_its_name(config):
     assert model(**config).id == model().id
 
 
+def test_overrides_on_a_training_set_go_before_those_of_a_method():
+    own = {"embedded_train": {"n2n": {"images_seen": "8"}}, "kodak": {"n2n": {"patch_px": 32}}}
+    spec = model("n2n", overrides={"n2n": {"images_seen": 4}}, overrides_on=own).spec
+    assert spec["overrides"] == {"images_seen": 8}
+    assert model("n2n", overrides_on=None).spec["overrides"] == {}
+
+
+@pytest.mark.parametrize("row", ["dip", "self2self"])
+def test_what_is_fitted_to_every_picture_has_the_precision_of_trainings(row):
+    assert "precision" not in model(row).spec["overrides"]
+    exact = {"training": {"precision": "fp32"}}
+    assert model(row, **exact).spec["overrides"]["precision"] == "fp32"
+    own = exact | {"overrides": {row: {"precision": "auto"}}}
+    assert model(row, **own).spec["overrides"]["precision"] == "auto"
+    assert "precision" not in model("cbm3d", **exact).spec["overrides"]
+
+
+def test_noise2void_has_a_network_per_channel_but_at_demo_scale():
+    for names, expected in ((["config"], False), (["config", "paper"], True)):
+        settings = load_settings([REPOSITORY / f"config/{name}.yaml" for name in names], None)
+        row = next(row for row in TABLE.rows if row.name == "n2v")
+        planned = plan_model(settings, TABLE, "gauss25", row, 1)
+        assert planned.spec["overrides"]["per_channel"] is expected
+
+
+def test_how_pairs_are_sampled_is_part_of_their_identity():
+    table = load_table(REPOSITORY / "config/tables/table7.yaml")
+    rows = {row.name: row for row in table.rows}
+    prior, posterior = (
+        plan_model(parse_settings({}), table, "camera", rows[name], 1)
+        for name in ("gen_method3", "posterior_sampling")
+    )
+    assert posterior.pairs.spec["sampling"] == "posterior"
+    assert prior.pairs.model.id == posterior.pairs.model.id
+    assert prior.pairs.id != posterior.pairs.id
+    assert prior.id != posterior.id
+
+
 def test_protocols_do_not_overwrite_each_other():
     stems = {plan(evaluation=e).scores[0].stem for e in ({}, {"crop_px": 64}, {"repeats": 2})}
     assert len(stems) == 3
@@ -150,7 +194,7 @@ def test_protocols_do_not_overwrite_each_other():
 def test_paper_protocol(tmp_path):
     for name in ("kodak", "bsd300", "set14", "imagenet/val"):
         (tmp_path / name).mkdir(parents=True)
-    paper = plan(scale="paper", train_set="imagenet_val", data_root=str(tmp_path))
+    paper = plan(scale="paper", data_root=str(tmp_path))
     repeats = {cell.testset: cell.scores[0].protocol.repeats for cell in paper.cells}
     assert repeats == {"embedded_test": 1, "kodak": 10, "bsd300": 3, "set14": 20}
     assert all(cell.scores[0].protocol.is_papers for cell in paper.cells)
@@ -158,7 +202,7 @@ def test_paper_protocol(tmp_path):
 
 def test_paper_scale_needs_its_data(tmp_path):
     with pytest.raises(UnpairedError) as error:
-        plan(scale="paper", train_set="imagenet_val", data_root=str(tmp_path))
+        plan(scale="paper", data_root=str(tmp_path))
     for name in ("imagenet_val", "kodak", "bsd300", "set14"):
         assert f"data set '{name}'" in str(error.value)
     assert "does not exist; get" in str(error.value)
@@ -352,3 +396,39 @@ def test_another_prior_is_another_colorizer(tmp_path):
     with pytest.raises(UnpairedError, match=r"files\.color_prior: .*none\.npy: no such file"):
         demo(COLORS, files={"color_prior": str(tmp_path / "none.npy")})
     assert models_of(demo(REAL_NOISE), "dncnn")[0].artifacts == {}
+
+
+def test_the_settings_training_set_is_obeyed_where_pictures_will_do(tmp_path):
+    (tmp_path / "mine").mkdir()
+    settings = parse_settings({"folders": {"mine": str(tmp_path / "mine")}, "train_set": "mine"})
+    colors = plan_table(COLORS, settings)
+    full = next(model for model in colors.trainings if model.method == "colorization")
+    assert full.spec["train_set"] == "mine"
+
+
+@pytest.mark.parametrize("number", [2, 6, 7, 19, 20])
+def test_the_settings_training_set_is_refused_where_more_than_pictures_is_needed(number):
+    table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+    settings = parse_settings({"train_set": "embedded_train"})
+    with pytest.raises(UnpairedError, match=f"train_set: table {number} cannot learn from 'embedd"):
+        plan_table(table, settings, assume_data=True)
+
+
+def test_a_table_refused_for_its_training_set_stops_no_other():
+    tables = [load_table(REPOSITORY / f"config/tables/table{number}.yaml") for number in (2, 3)]
+    plans, refusals = plan_tables(tables, parse_settings({"train_set": "embedded_test"}))
+    assert (list(plans), list(refusals)) == ([3], [2])
+
+
+def test_embedded_photographs_and_a_folder_are_one_training_set(tmp_path):
+    (tmp_path / "mine").mkdir()
+    both = "embedded_train_and_mine"
+    own = plan(folders={"mine": str(tmp_path / "mine")}, train_set=both)
+    assert {model.spec["train_set"] for model in own.trainings} == {both}
+    dataset = get_dataset(both, own.settings)
+    assert folder_of(dataset, own.settings) == tmp_path / "mine"
+    assert dataset.title == "embedded photographs (train) and folder mine"
+    with pytest.raises(UnpairedError, match="'kodak' is no name in folders"):
+        plan(train_set="embedded_train_and_kodak")
+    with pytest.raises(UnpairedError, match="unknown data set 'min'; did you mean 'mine'"):
+        plan(folders={"mine": str(tmp_path)}, train_set="embedded_train_and_min")

@@ -59,6 +59,15 @@ def test_a_stage_without_its_tables_or_files_is_not_asked_for(stage):
     assert shown(run_of()) == []
 
 
+def test_a_stage_waits_for_the_data_that_it_declares(stage, tmp_path):
+    one = stage(data_sets=("imagenet_train",))
+    assert run_of().files_of(one) is None
+    assert shown(run_of(data_root=str(tmp_path))) == []
+    assert [dataset.name for dataset in run_of().absent_of(one)] == ["imagenet_train"]
+    (tmp_path / "imagenet/train").mkdir(parents=True)
+    assert shown(run_of(data_root=str(tmp_path))) == ["results/figures/shown.png"]
+
+
 def test_a_stage_that_others_ask_for_is_no_target(stage):
     stage(is_target=False)
     assert shown(run_of()) == []
@@ -285,8 +294,12 @@ def test_one_file_does_not_hold_two_ways_to_score():
 
 
 @pytest.mark.parametrize("name", catalog.stages())
-def test_the_module_of_every_declared_rule_takes_its_files(name):
+def test_the_module_of_every_declared_rule_takes_its_files(name, tmp_path):
     run, stage = run_of(), catalog.stages()[name]
+    if stage.data_sets:
+        for dataset in run.absent_of(stage):
+            (tmp_path / dataset.folder).mkdir(parents=True)
+        run = run_of(data_root=str(tmp_path))
     made = {key: output.path for key, output in stage.outputs.items()}
     words = as_arguments({**run.files_of(stage), **made, **stage.arguments(run)})
     catalog.load(f"{stage.module}:parser")().parse_args([*words, "--threads=1", "--device=cpu"])

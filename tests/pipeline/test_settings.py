@@ -21,7 +21,7 @@ def overlay(name):
     return config
 
 
-@pytest.mark.parametrize("name", ["config", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["config", "smoke", "overnight", "paper"])
 def test_shipped_configurations_are_valid(name):
     parse_settings(overlay(name))
 
@@ -54,7 +54,7 @@ def test_paper_scale_overrides_nothing_of_a_method():
             r"unknown key 'training.precision'; write training: \{precision: fp32\}",
         ),
         ({"seeds": [1, 1]}, r"seeds: .*twice"),
-        ({"scale": "big"}, r"scale: .*'demo', 'smoke' or 'paper'"),
+        ({"scale": "big"}, r"scale: .*'demo', 'smoke', 'overnight' or 'paper'"),
     ],
 )
 def test_bad_configuration_is_one_line(config, message):

@@ -120,7 +120,7 @@ def test_a_listed_folder_that_holds_nothing_refuses_its_tables_alone(places, mak
 
 
 # Settings whose text is passed on as it is; tests/workflow/test_settings_text.py runs them.
-PASSED_ON = {"data_root", "folders", "files", "work_root", "overrides"}
+PASSED_ON = {"data_root", "folders", "files", "work_root", "overrides", "overrides_on"}
 
 
 def takes_text(annotation: Any) -> bool:
@@ -171,3 +171,5 @@ def test_names_of_own_data_sets_and_methods_are_refused(places, text):
         require_typed_paths(parse_settings({"folders": {text: str(places / "good")}}))
     with pytest.raises(UnpairedError, match="unknown method"):
         plan_table(TABLE, parse_settings({"overrides": {text: {"width": 8}}}))
+    with pytest.raises(UnpairedError, match="unknown data set"):
+        plan_table(TABLE, parse_settings({"overrides_on": {text: {"n2n": {"width": 8}}}}))

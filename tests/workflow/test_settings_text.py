@@ -35,7 +35,7 @@ def write_settings(project) -> None:
         "work_root": WORK,
         "files": {"color_prior": PRIOR},
     }
-    assert set(settings) - {"train_set"} | {"overrides"} == PASSED_ON
+    assert set(settings) - {"train_set"} | {"overrides", "overrides_on"} == PASSED_ON
     (project.folder / "nasty.yaml").write_text(yaml.safe_dump(settings))
 
 
@@ -58,9 +58,11 @@ def test_nothing_is_executed_and_all_arrives(project):
     assert not list(project.folder.rglob("MARK"))
 
 
-def test_text_in_overrides_arrives(project):
-    overrides = json.dumps({"laine19": {"noise_model": NASTY}})
-    (project.folder / "nasty.yaml").write_text(f"overrides: {overrides}")
+@pytest.mark.parametrize("key", ["overrides", "overrides_on"])
+def test_text_in_overrides_arrives(project, key):
+    overrides: dict = {"laine19": {"noise_model": NASTY}}
+    overrides = {"embedded_train": overrides} if key == "overrides_on" else overrides
+    (project.folder / "nasty.yaml").write_text(f"{key}: {json.dumps(overrides)}")
     done = run(project, "methods=[laine19_mu]", "-n", "-p", "--", TABLE)
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = (

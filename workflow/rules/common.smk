@@ -19,6 +19,7 @@ from unpaired.core.locks import locked, nobody_at_work
 from unpaired.core.start_server import start_server
 from unpaired.data.contents import contents_of
 from unpaired.pipeline.datasets import (
+    EMBEDDED_AND,
     folder_of,
     get_dataset,
     how_to_get,
@@ -30,6 +31,7 @@ from unpaired.pipeline.plan import plan_tables
 from unpaired.pipeline.run import Run, as_arguments
 from unpaired.pipeline.settings import canonical_json, parse_settings
 from unpaired.pipeline.table import load_table
+from unpaired.pipeline.tables.deviations import deviations_of_code
 
 
 def with_braces(text):
@@ -216,7 +218,7 @@ def report_input(wildcards):
 def options_of_pack(name):
     """The data set, where its pictures lie, and where work in progress does."""
     dataset, pictures = get_dataset(name, SETTINGS), pictures_of(name)
-    own = ["--own"] if name in SETTINGS.folders else []
+    own = ["--own"] if name.removeprefix(EMBEDDED_AND) in SETTINGS.folders else []
     folder = folder_of(dataset, SETTINGS)
     at = [] if folder is None else [f"--folder={folder}"]
     known = [] if pictures is None else [f"--pictures={pictures}"]
@@ -254,9 +256,10 @@ def command_again(name):
     else:
         pairs = RUN.pairs[name]
         source = pairs.spec["source"]
-        before, module = again(source), "synthesize"
+        before, module = again(*pairs.model.packs), "synthesize"
         options = [f"--model={pairs.model.file}", f"--spec={canonical_json(pairs.spec)}"]
         options += [f"--code={code_of_pairs(pairs)}", f"--pack={RUN.pack(source)}"]
+        options += ["--trained-on", *map(RUN.pack, pairs.model.packs)]
         options += [f"--work={work_path('packs', name)}", f"--device={SETTINGS.device}"]
         options += [f"--threads={SETTINGS.training.threads}"]
     options += [f"--output={RUN.pack(name)}", f"--receipt={RUN.receipt(name)}", "--again"]
@@ -389,6 +392,8 @@ def own_files(names):
 
 def stage_input(stage, wildcards):
     """The files of a system's own rule, or one line where these settings have none."""
+    if absent := RUN.absent_of(stage):
+        exit_with(f"{stage.name}: {how_to_get(absent[0], SETTINGS)}")
     files = RUN.files_of(stage)
     if files is None or getattr(wildcards, "part", "") != RUN.part_of(stage):
         exit_with(
@@ -475,9 +480,8 @@ def declared(wildcards):
     scorer = catalog.scorer(plan.table.task)
     metrics = {name: vars(metric) for name, metric in scorer.metrics.items()}
     code = fingerprint(scorer.notes.partition(":")[0]) if scorer.notes else None
-    return canonical_json(
-        {"metrics": metrics, "ends": scorer.ends, "notes": code, "testsets": testsets_of(plan)}
-    )
+    said = {"notes": code, "deviations": deviations_of_code(plan), "testsets": testsets_of(plan)}
+    return canonical_json({"metrics": metrics, "ends": scorer.ends, **said})
 
 
 def testsets_of(*plans):

@@ -2,6 +2,7 @@ rule synthesize:
     input:
         model=lambda wildcards: get_pairs(wildcards).model.file,
         source=lambda wildcards: RUN.receipt(get_pairs(wildcards).spec["source"]),
+        trained_on=lambda wildcards: [RUN.receipt(n) for n in get_pairs(wildcards).model.packs],
     output:
         pack="results/packs/{pairs}.h5",
         receipt="results/data_sets/{pairs}.json",
@@ -20,7 +21,9 @@ rule synthesize:
         runtime=need("synthesize", "runtime"),
     params:
         spec=lambda wildcards: canonical_json(get_pairs(wildcards).spec),
-        again=packs_again(lambda w: get_pairs(w).spec["source"]),
+        # The source is one of them.
+        again=lambda wildcards, input: again(*get_pairs(wildcards).model.packs),
+        trained_on=lambda wildcards, input: [RUN.pack(n) for n in get_pairs(wildcards).model.packs],
         source=lambda wildcards, input: RUN.pack(get_pairs(wildcards).spec["source"]),
         work=lambda wildcards, input: work_path("packs", wildcards.pairs),
         code=lambda wildcards: code_of_pairs(get_pairs(wildcards)),
@@ -30,5 +33,6 @@ rule synthesize:
     shell:
         "{{ {params.again}python -m unpaired.core.start unpaired.stages.synthesize --model {input.model:q}"
         " --spec {params.spec:q} --code {params.code:q} --pack {params.source:q}"
+        " --trained-on {params.trained_on:q}"
         " --output {output.pack:q} --receipt {output.receipt:q} --work={params.work:q}"
         " --threads {threads} --device {resources.device:q}; }} > {log:q} 2>&1"

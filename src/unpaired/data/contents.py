@@ -28,7 +28,8 @@ from unpaired.imaging.finding import SUFFIXES
 if TYPE_CHECKING:
     from unpaired.data.sources import DataSet
 
-FOLDER_READER = "unpaired.data.sources.folder"
+# These read folders of ordinary pictures.
+FOLDER_READERS = ("unpaired.data.sources.folder", "unpaired.data.sources.embedded")
 TOLD_FROM_BYTES = 10**9  # Reading this much takes seconds: say so.
 
 Found = dict[str, list[Any]]  # relative name -> size or none, times in nanoseconds, digest ...
@@ -44,7 +45,7 @@ def contents_of(dataset: DataSet, folder: Path, memory: Path, *, look: bool = Tr
     known = _known(memory)
     if known is not None and not look:
         return _digest(known)
-    find = _pictures if dataset.module == FOLDER_READER else _names
+    find = _pictures if dataset.module in FOLDER_READERS else _names
     with reading(folder):
         found = find(folder, known or {})
     if found != known:

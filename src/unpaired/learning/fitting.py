@@ -48,10 +48,14 @@ def fit(
     *,
     steps: int,
     device: torch.device,
+    precision: str,
     backward: Callable[[Tensor], None] = Tensor.backward,
 ) -> None:
-    """Take ``steps`` optimizer steps, with a line on standard error every minute."""
-    precision = choose_precision("auto", device)
+    """Take ``steps`` optimizer steps, with a line on standard error every minute.
+
+    precision: "auto", "bf16" or "fp32"; raises UnpairedError for bf16 where there is none.
+    """
+    precision = choose_precision(precision, device)
     last_line = time.perf_counter()
     for step in range(1, steps + 1):
         computed = take_step(

@@ -7,6 +7,7 @@ channel, are averaged over positions and summed over layers. The weights are not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -109,7 +110,10 @@ class LPIPS(nn.Module):
 
         Raises UnpairedError if names or shapes differ, or if a weight is negative or not finite.
         """
-        tensors = read_tensors(path)
+        self.take_linear(path, read_tensors(path))
+
+    def take_linear(self, path: Path | str, tensors: Mapping[str, Tensor]) -> None:
+        """Take the channels' weights as `load_linear` does; path: where ``tensors`` are from."""
         layers = self.network.layers
         names = [f"lin{index}.model.1.weight" for index in range(len(layers))]
         like = [torch.empty(1, layer.channels, 1, 1, device="meta") for layer in layers]
@@ -197,7 +201,7 @@ def installed_linear_weights(net: str, version: str = "0.1") -> Path:
     if spec is None or spec.origin is None:
         raise UnpairedError(
             "LPIPS' channel weights come with the package lpips, which is not installed: "
-            "pip install lpips"
+            "pip install --no-deps lpips"
         )
     return Path(spec.origin).parent / "weights" / f"v{version}" / f"{net}.pth"
 

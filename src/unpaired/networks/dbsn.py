@@ -137,7 +137,11 @@ def _pointwise_pair(width: int) -> nn.Sequential:
 
 
 def _initialize_he(network: nn.Module) -> None:
-    """Draw weights as the authors' code does: He's for ReLU, the last layers included."""
+    """Draw weights as the authors' code does: He's for ReLU, the last layers included.
+
+    All but those of the stack that tells the noise, which start smaller there (a deviation of 0.10
+    instead of He's 0.24) and with biases of up to 0.12 instead of 0.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -23,7 +23,8 @@ class DistortingAutoencoder(nn.Module):
     skips: how many of the ``layers - 1`` possible skip connections there are, the deepest ones.
     top_skip: have the one of the first layer in any case. dropout_layers: how many of the decoder's
     layers drop half of their features in training, the deepest ones.
-    first_channels: of the first layer; doubled by each layer up to ``max_channels``.
+    first_channels: of the first layer; doubled by each layer up to ``max_channels``. residual: the
+    layers give what is added to the image.
     """
 
     margin_px = None
@@ -40,8 +41,10 @@ class DistortingAutoencoder(nn.Module):
         first_stride: int,
         first_channels: int,
         max_channels: int,
+        residual: bool,
     ) -> None:
         super().__init__()
+        self.is_residual = residual
         check_choice("distorting_autoencoder", "upsampling", upsampling, UPSAMPLINGS)
         check_choice("distorting_autoencoder", "normalization", normalization, NORMALIZATIONS)
         widths = [min(first_channels * 2**level, max_channels) for level in range(layers)]
@@ -52,11 +55,14 @@ class DistortingAutoencoder(nn.Module):
         ]
         self.multiple_px = first_stride * 2 ** (layers - 1)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        # As in pix2pix neither the first nor the last layer is normalized: what a patch is in the
+        # mean, its color above all, can reach the output.
+        kinds = ["none"] + [normalization] * (layers - 1)
         inputs = 3
-        for width, stride in zip(widths, strides, strict=True):
+        for width, stride, kind in zip(widths, strides, kinds, strict=True):
             convolution = nn.Conv2d(inputs, width, 3, stride, padding=1)
             self.encoder.append(
-                nn.Sequential(convolution, _normalize(normalization, width), nn.LeakyReLU(LEAK))
+                nn.Sequential(convolution, _normalize(kind, width), nn.LeakyReLU(LEAK))
             )
             inputs = width
         for level in reversed(range(layers)):
@@ -65,7 +71,7 @@ class DistortingAutoencoder(nn.Module):
             self.decoder.append(
                 nn.Sequential(
                     _enlarge(upsampling, inputs, width, strides[level]),
-                    _normalize(normalization, width),
+                    _normalize(kinds[level], width),
                     nn.ReLU(),
                     drop,
                 )
@@ -82,7 +88,8 @@ class DistortingAutoencoder(nn.Module):
             features = layer(features)
             if level > 0 and self.is_skipped[level - 1]:
                 features = torch.cat([features, encoded[level - 1]], 1)
-        return self.last(features)
+        output = self.last(features)
+        return image + output if self.is_residual else output
 
 
 def _normalize(kind: str, width: int) -> nn.Module:
@@ -124,7 +131,7 @@ class RandomFeatures(nn.Module):
     instance and no part of a saved model.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (8, 16, 32)) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.layers = nn.ModuleList()

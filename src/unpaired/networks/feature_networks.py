@@ -216,11 +216,20 @@ def build(net: str, width: float = 1.0) -> FeatureNetwork:
     return ChainNetwork(_alexnet_features(channels), layers, official.smallest_px)
 
 
-def build_seeded(net: str, width: float, seed: int) -> FeatureNetwork:
-    """Return `build` with weights by seed: Gaussian ones, but for timm's networks timm's own."""
+def build_seeded(
+    net: str, width: float, seed: int, *, as_torchvision: bool = False
+) -> FeatureNetwork:
+    """Return `build` with weights by seed, as `draw_gaussian` or as `draw_as_torchvision` does.
+
+    Those of timm's networks are always as timm draws them.
+    """
     if net in NETWORKS:
         network = build(net, width)
-        draw_gaussian(network, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        if as_torchvision:
+            draw_as_torchvision(network, net, generator)
+        else:
+            draw_gaussian(network, generator)
         return network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -243,10 +252,38 @@ def draw_gaussian(network: nn.Module, generator: torch.Generator) -> None:
                     module.bias.zero_()
 
 
+def draw_as_torchvision(network: FeatureNetwork, net: str, generator: torch.Generator) -> None:
+    """Draw all convolutions anew as torchvision does where it has no trained weights.
+
+    AlexNet's are PyTorch's own: uniform within 1 / sqrt(fan in), biases as well. SqueezeNet's are
+    uniform of variance 2 / fan in, VGG's Gaussian of variance 2 / fan out, without biases.
+    """
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                if net == "alex":
+                    bound = module.weight[0].numel() ** -0.5
+                    nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
+                    module.bias.uniform_(-bound, bound, generator=generator)
+                    continue
+                if net == "vgg":
+                    nn.init.kaiming_normal_(
+                        module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+                    )
+                else:
+                    nn.init.kaiming_uniform_(module.weight, generator=generator)
+                module.bias.zero_()
+
+
 def official_path(net: str) -> Path:
     """Return where torchvision keeps the ImageNet weights of a network."""
     check_choice("the perceptual metric", "network", net, NETWORKS)
     return Path(torch.hub.get_dir()) / "checkpoints" / _OFFICIAL[net].file_name
+
+
+def official_url(net: str) -> str:
+    """Return where torchvision has the ImageNet weights of one of its networks."""
+    return _OFFICIAL[net].weights.url
 
 
 def load_pretrained(net: str, path: Path | None = None) -> FeatureNetwork:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises UnpairedError if the file is missing, a folder, damaged or holds anything else.
     """
     path = Path(path)
-    content, wrapping = _unwrapped(_content(path))
+    return _named(path, _content(path))
+
+
+def tensors_in(where: str, content: bytes) -> dict[str, Tensor]:
+    """Return `read_tensors` of a PyTorch file inside an archive; where: what messages call it."""
+    return _named(where, _loaded(where, "PyTorch", lambda: _load_pickled(BytesIO(content))))
+
+
+def _named(path: Path | str, content: Any) -> dict[str, Tensor]:
+    content, wrapping = _unwrapped(content)
     if not content or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     ):
@@ -37,11 +47,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     taken_off = [f"the wrapping '{wrapping}'"] if wrapping else []
     taken_off += [f"the prefix '{prefix}'"] if prefix else []
     if taken_off:
-        print(f"{path.name}: {' and '.join(taken_off)} taken off", flush=True)
+        print(f"{Path(path).name}: {' and '.join(taken_off)} taken off", flush=True)
     return tensors
 
 
-def check_layout(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def check_layout(
+    path: Path | str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
     """Raise UnpairedError unless ``found`` has the names, shapes and types expected.
 
     Numbers must be finite. The first names that differ are told.
@@ -71,18 +83,24 @@ def _content(path: Path) -> Any:
     if not head:
         raise UnpairedError(f"{path}: the file is empty; download it again")
     # A safetensors file starts with eight bytes of length and a JSON object.
-    is_safetensors = path.suffix == ".safetensors" or head[8:] == b"{"
+    if path.suffix == ".safetensors" or head[8:] == b"{":
+        return _loaded(path, "safetensors", lambda: load_file(path))
+    return _loaded(path, "PyTorch", lambda: _load_pickled(path))
+
+
+def _load_pickled(source: Path | BytesIO) -> Any:
+    with warnings.catch_warnings():  # Whatever is odd about the file ends in one line below.
+        warnings.simplefilter("ignore")
+        return torch.load(source, map_location="cpu", weights_only=True)
+
+
+def _loaded(path: Path | str, kind: str, load: Callable[[], Any]) -> Any:
     try:
-        if is_safetensors:
-            return load_file(path)
-        with warnings.catch_warnings():  # Whatever is odd about the file ends in one line below.
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return load()
     except MemoryError:
         raise
     except Exception as error:  # Damaged bytes are met with exceptions of all kinds.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        kind = "safetensors" if is_safetensors else "PyTorch"
         raise UnpairedError(
             f"{path}: not a {kind} file of tensors alone ({reason[:200]}); download it again"
         ) from None

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unpaired.core.errors import UnpairedError, one_line
+from unpaired.networks import efficientnet_lite
 from unpaired.networks.foreign_weights import read_tensors
 
 NEAR = 5
@@ -51,12 +52,15 @@ def load_classifier(name: str, weights: Path | None = None) -> nn.Module:
     """Return a whole network, in training mode as timm makes it.
 
     weights: a file of all its tensors, safetensors or PyTorch's, with any number of classes;
-    timm's own weights without it, from its cache or the hub.
+    timm's own weights without it, from its cache or the hub, but those of EfficientNet-Lite0 from
+    its package where that is installed.
 
     Raises UnpairedError for unknown names, weights that do not fit or are not finite, and if timm's
     own cannot be had.
     """
     check_name(name)
+    if weights is None and name == efficientnet_lite.NAME:
+        weights = efficientnet_lite.installed_weights()
     return _own(name) if weights is None else _from_file(name, Path(weights))
 
 
@@ -131,7 +135,7 @@ def _own(name: str) -> nn.Module:
 def _from_file(name: str, path: Path) -> nn.Module:
     import timm
 
-    tensors = read_tensors(path)
+    tensors = efficientnet_lite.in_timms_words(read_tensors(path))
     if broken := [key for key, value in tensors.items() if not torch.isfinite(value).all()]:
         raise UnpairedError(f"{path}: numbers that are not finite in {broken[0]}")
     classes = _classes_in(tensors, timm.models.get_pretrained_cfg(name))

@@ -10,9 +10,17 @@ from pathlib import Path
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.data.sources import DataSet
-from unpaired.pipeline.datasets import folder_of, get_dataset, how_to_get, is_present, open_reader
+from unpaired.pipeline.datasets import (
+    EMBEDDED_AND,
+    folder_of,
+    get_dataset,
+    how_to_get,
+    is_present,
+    open_reader,
+)
 from unpaired.pipeline.plan import plan_table
 from unpaired.pipeline.settings import Settings
+from unpaired.pipeline.specs import EMBEDDED_SET
 from unpaired.pipeline.table import Table, load_tables
 
 
@@ -24,7 +32,7 @@ def describe(settings: Settings, tables_folder: Path, number: int | None = None)
     """
     tables = load_tables(tables_folder, number)
     if number is None:
-        names = [settings.train_set, *settings.folders, *(settings.testsets or [])]
+        names = [settings.train_set or EMBEDDED_SET, *settings.folders, *(settings.testsets or [])]
         names += [testset for table in tables for testset in table.testsets]
         names += catalog.datasets()
     else:
@@ -60,7 +68,11 @@ def _line(dataset: DataSet, settings: Settings) -> str:
 
 def _count(dataset: DataSet, folder: Path) -> int:
     from unpaired.data.packs import Source
+    from unpaired.data.sources.embedded import TRAIN
     from unpaired.imaging.finding import find_pictures
 
     records = open_reader(dataset)(folder)
-    return records.count() if isinstance(records, Source) else len(find_pictures([folder]))
+    if isinstance(records, Source):
+        return records.count()
+    embedded = len(TRAIN) if dataset.name.startswith(EMBEDDED_AND) else 0
+    return embedded + len(find_pictures([folder]))

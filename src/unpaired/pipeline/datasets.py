@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,31 @@ if TYPE_CHECKING:
     from unpaired.data.packs import Record
     from unpaired.pipeline.settings import Settings
 
+# A training set of the embedded photographs and of one folder: this, then the folder's name.
+EMBEDDED_AND = "embedded_train_and_"
 MAGIC = {".npy": b"\x93NUMPY"}  # What files of a kind begin with.
 
 
 def get_dataset(name: str, settings: Settings) -> DataSet:
-    """Return a listed data set or one of the user's ``folders``; raises UnpairedError else."""
+    """Return a listed data set, one of the user's ``folders``, or ``embedded_train_and_<folder>``.
+
+    Raises UnpairedError if there is no such data set.
+    """
     listed = catalog.datasets()
     if name in listed:
         if name in settings.folders:
             raise UnpairedError(f"config: folders.{name}: the name of a listed data set; rename it")
         return listed[name]
+    if (own := name.removeprefix(EMBEDDED_AND)) != name:
+        folder = get_dataset(own, settings)
+        if own not in settings.folders:
+            raise UnpairedError(f"config: {name}: '{own}' is no name in folders")
+        return replace(
+            folder,
+            name=name,
+            title=title_of(name, settings.folders),
+            reader="unpaired.data.sources.embedded:records_with_folder",
+        )
     if name in settings.folders:
         if not re.fullmatch(r"[a-z0-9_]+", name):
             raise UnpairedError(
@@ -47,6 +63,8 @@ def title_of(name: str, folders: Container[str] = ()) -> str:
     """Return the title of a listed data set or of one of the user's ``folders``, else ``name``."""
     if name in folders:
         return f"folder {name}"
+    if (own := name.removeprefix(EMBEDDED_AND)) in folders:
+        return f"embedded photographs (train) and folder {own}"
     listed = catalog.datasets()
     return listed[name].title if name in listed else name
 

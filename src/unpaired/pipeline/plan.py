@@ -32,6 +32,7 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
     """
     names = list(dict.fromkeys(row.name for row in table.rows))
     _require_methods(table, settings)
+    _require_train_set(table, settings)
     rows = _narrow("methods", names, settings.methods)
     testsets = _narrow("testsets", table.all_testsets, settings.testsets, settings.folders)
     noises = _narrow("noises", table.all_noises, settings.noises)
@@ -112,6 +113,10 @@ def _require_methods(table: Table, settings: Settings) -> None:
     catalog.scorer(table.task)
     for method, own in settings.overrides.items():
         _require_sound("config: overrides", method, own)
+    for data_set, overrides in settings.overrides_on.items():
+        get_dataset(data_set, settings)
+        for method, own in overrides.items():
+            _require_sound(f"config: overrides_on: {data_set}", method, own)
     for row in [*table.rows, *table.models]:
         where = f"table {table.number}: row '{row.name}'"
         defaults = table.defaults if catalog.method(row.method).is_trained else {}
@@ -119,6 +124,18 @@ def _require_methods(table: Table, settings: Settings) -> None:
         if row.pairs_from:
             how = row.pairs_from
             _require_sound(where, how.method, {**how.defaults, **how.options})
+
+
+def _require_train_set(table: Table, settings: Settings) -> None:
+    """A training set that the settings name is what at least one row learns from."""
+    if settings.train_set is None or table.takes_train_set:
+        return
+    trained = [row for row in table.rows if catalog.method(row.method).is_trained]
+    if all(row.train_sets or table.train_sets for row in trained):
+        raise UnpairedError(
+            f"config: train_set: table {table.number} cannot learn from '{settings.train_set}': it "
+            "needs more than pictures, and has training sets of its own; leave train_set out for it"
+        )
 
 
 def _require_sound(where: str, method: str, given: Mapping[str, Any]) -> None:
@@ -169,8 +186,8 @@ def _require_rows(settings: Settings, table: Table, cells: tuple[Cell, ...]) -> 
     for row in table.rows:
         if row.weights and row.name in (settings.methods or ()) and row.name not in planned:
             raise UnpairedError(
-                f"config: methods: {row.name}: no file {row.weights}; make it from the authors' "
-                f"file by: unpaired import-weights {row.method} FILE.pth"
+                f"config: methods: {row.name}: no file {row.weights}; make it from what the "
+                f"authors published by: {catalog.how_to_import(row.method, row.weights)}"
             )
 
 

@@ -15,6 +15,8 @@ from unpaired import catalog
 from unpaired.catalog.system import Files, Stage
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import sha256_of
+from unpaired.data.sources import DataSet
+from unpaired.pipeline.datasets import get_dataset, is_present
 from unpaired.pipeline.models import Model, Pairs, Score, TablePlan
 from unpaired.pipeline.settings import Settings
 from unpaired.pipeline.specs import data_models, data_models_of
@@ -127,9 +129,14 @@ class Run:
 
     def files_of(self, stage: Stage) -> Files | None:
         """Return a stage's input files; None where these settings have none."""
-        if any(number not in self.plans for number in stage.tables):
+        if any(number not in self.plans for number in stage.tables) or self.absent_of(stage):
             return None
         return stage.inputs(self)
+
+    def absent_of(self, stage: Stage) -> list[DataSet]:
+        """Return the data sets that a stage declares and that are not there."""
+        declared = [get_dataset(name, self.settings) for name in stage.data_sets]
+        return [one for one in declared if not is_present(one, self.settings)]
 
     def stage_targets(self) -> list[str]:
         """Return what systems' own rules make, as far as it is asked for with everything."""

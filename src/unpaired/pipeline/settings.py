@@ -41,6 +41,12 @@ def _as_overrides(value: object) -> object:
     }
 
 
+def _as_overrides_on(value: object) -> object:
+    if not isinstance(value, dict):
+        return {} if value is None else value
+    return {data_set: _as_overrides(own) for data_set, own in value.items()}
+
+
 def _as_path(value: object) -> object:
     """Expand ``~`` and ``~user``, and refuse what is no name of a file or folder."""
     if not isinstance(value, str):
@@ -123,14 +129,18 @@ class Evaluation(Typed):
 class Settings(Typed):
     """Everything a run can be told; see config/README.md for what each key changes."""
 
-    scale: Literal["demo", "smoke", "paper"] = Field("demo", description="Label of the results.")
+    scale: Literal["demo", "smoke", "overnight", "paper"] = Field(
+        "demo", description="Label of the results."
+    )
     data_root: TypedPath | None = Field(
         None, description="Folder that holds the data sets' folders."
     )
     folders: dict[str, TypedPath] = Field(
         {}, description="Own data sets: name -> folder of pictures."
     )
-    train_set: str = Field("embedded_train", description="What models are trained on.")
+    train_set: str | None = Field(
+        None, description="What models are trained on; null: each table's own."
+    )
     files: dict[str, TypedPath] = Field(
         {}, description="Own files in place of what is made of a data set: name -> file."
     )
@@ -145,6 +155,12 @@ class Settings(Typed):
     evaluation: Evaluation = Evaluation()
     overrides: Annotated[dict[str, dict[str, Any]], BeforeValidator(_as_overrides)] = Field(
         {}, description="Method -> settings of its own that replace those of training and network."
+    )
+    overrides_on: Annotated[
+        dict[str, dict[str, dict[str, Any]]], BeforeValidator(_as_overrides_on)
+    ] = Field(
+        {},
+        description="Training set -> overrides of what is trained on it, which go before others.",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unpaired import catalog
+from unpaired.catalog.method_settings import settings_of
 from unpaired.core.errors import UnpairedError, suggest
 from unpaired.core.files import sha256_of
 from unpaired.data.noise import CAMERA
@@ -17,11 +18,17 @@ from unpaired.pipeline.models import Model, Pairs, TablePlan
 from unpaired.pipeline.settings import Settings
 from unpaired.pipeline.table import PairsFrom, Row, Table, TrainSets
 
+# What denoisers of added noise learn from, where the settings name nothing else.
+PAPERS_SET, EMBEDDED_SET = "imagenet_val", "embedded_train"
+
 
 def train_sets_of(settings: Settings, table: Table, row: Row) -> TrainSets:
     """Return the training sets of a row at the scale of the settings."""
     own = row.train_sets or table.train_sets
-    return own.at(settings.scale) if own else TrainSets(pairs=settings.train_set)
+    if own is None or (table.takes_train_set and settings.train_set):
+        usual = PAPERS_SET if settings.scale == "paper" else EMBEDDED_SET
+        return TrainSets(pairs=settings.train_set or usual)
+    return own.at(settings.scale)
 
 
 def plan_model(settings: Settings, table: Table, noise: str, row: Row, seed: int) -> Model:
@@ -70,8 +77,8 @@ def _require_files(table: Table, names: Mapping[str, str], models: Mapping[str, 
             )
         if not model.is_trained and not Path(model.file).is_file():
             raise UnpairedError(
-                f"table {table.number}: no file {model.file} for '{names[role]}'; make it from the "
-                f"authors' file by: unpaired import-weights {model.method} FILE.pth"
+                f"table {table.number}: no file {model.file} for '{names[role]}'; make it from "
+                f"what the authors published by: {catalog.how_to_import(model.method, model.file)}"
             )
 
 
@@ -154,6 +161,9 @@ def _untrained(
     settings: Settings, table: Table, row: Row, seed: int, given: dict[str, Any]
 ) -> Model:
     overrides = settings.overrides.get(row.method, {}) | row.options
+    precision = settings.training.precision
+    if precision != "auto" and "precision" in settings_of(row.method):
+        overrides = {"precision": precision} | overrides  # Fitted to a picture, as by a training.
     spec = {"method": row.method, "overrides": overrides, **given}
     if catalog.method(row.method).with_pictures:
         spec |= {"train_set": train_sets_of(settings, table, row)[row.train_on], "seed": seed}
@@ -257,6 +267,7 @@ def _trained(
         }
     overrides = {**defaults, **{k: v for k, v in set_by_config.items() if v is not None}}
     overrides |= settings.overrides.get(method, {})
+    overrides |= settings.overrides_on.get(trained_on["train_set"], {}).get(method, {})
     channels = get_dataset(data_set, settings).channels
     if channels != 3:
         overrides["channels"] = channels

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.pipeline.datasets import get_dataset, how_to_get, is_present
 from unpaired.pipeline.estimates import Estimate, Records, Reference, reference_of_table
@@ -39,6 +40,7 @@ WHAT_IS_COMPUTED = (
     "network",
     "evaluation",
     "overrides",
+    "overrides_on",
 )
 
 
@@ -324,7 +326,7 @@ def _absent_weights(status: TableStatus) -> list[str]:
         if row.weights and wanted and noises:
             lines.append(
                 f"  weights not imported: {row.name} ({', '.join(noises)}): "
-                f"unpaired import-weights {row.method} FILE.pth"
+                f"{catalog.how_to_import(row.method, row.weights)}"
             )
     return lines
 

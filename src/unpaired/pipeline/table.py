@@ -124,7 +124,8 @@ class Table(Typed):
     task: what its products do, and so how they are scored. metrics: what stands in its cells, in
         this order. scored_with: models that the scoring works with, by what they are to it.
     models: trained for others' sake, without a row.
-    train_sets: what its rows are trained on, in place of the settings' ``train_set``.
+    train_sets: what its rows are trained on. takes_train_set: whether any pictures will do, so that
+        a ``train_set`` of the settings comes in their place; else such settings refuse the table.
     defaults: those of all its trained rows.
     """
 
@@ -143,6 +144,7 @@ class Table(Typed):
     correlations: list[Correlation] = []
     scored_with: dict[str, str] = {}
     train_sets: TrainSetsByScale | None = None
+    takes_train_set: bool = False
     defaults: dict[str, Any] = {}
     pictures: bool = False
 

@@ -96,7 +96,8 @@ def _precision(model: Path | None, restorer: Restorer, device: torch.device) -> 
     if model:
         return "fp32"
     # What is fitted to each image computes as a training does.
-    return choose_precision("auto", device) if hasattr(restorer.config, "iterations") else None
+    wanted = getattr(restorer.config, "precision", None)
+    return choose_precision(wanted, device) if wanted else None
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,13 +11,14 @@ from unpaired.core.command import run
 from unpaired.core.files import reading
 from unpaired.data.packs import Identity, Parts, write_pack, write_pack_in_parts
 from unpaired.data.sources import DataSet
-from unpaired.pipeline.datasets import get_dataset, open_reader
+from unpaired.pipeline.datasets import EMBEDDED_AND, get_dataset, open_reader
 from unpaired.pipeline.packing import add_pack_options, make_pack
 from unpaired.pipeline.settings import parse_settings
 
 
 def main(arguments: argparse.Namespace) -> None:
-    folders = {arguments.dataset: str(arguments.folder)} if arguments.own else {}
+    own = arguments.dataset.removeprefix(EMBEDDED_AND)
+    folders = {own: str(arguments.folder)} if arguments.own else {}
     dataset = get_dataset(arguments.dataset, parse_settings({"folders": folders}))
     pictures, folder = arguments.pictures, arguments.folder
     if pictures is None and folder is not None:  # Made by a rule, which makes the folder anew.

@@ -39,7 +39,10 @@ def _synthesize(arguments: argparse.Namespace, source: Pack, stamp: dict[str, An
         name, model = load_model(arguments.model, device)
         how = {key: value for key, value in spec.items() if key not in ("model", "source")}
         make = catalog.load(catalog.method(name).makes_pairs)
-        pairs = make(model, source, device=device, stamp=stamp, **how)
+        kinds = catalog.method(name).packs
+        trained_on = dict(zip(kinds, arguments.trained_on, strict=True))
+        given = {"trained_on": trained_on, "device": device, "stamp": stamp}
+        pairs = make(model, source, **given, **how)
         written = write_pack_in_parts(
             arguments.output,
             pairs,
@@ -57,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="weights of what makes them")
     parser.add_argument("--spec", type=json_argument, required=True, help="what defines the pairs")
     parser.add_argument("--pack", type=Path, required=True, help="pictures to make pairs of")
+    parser.add_argument(
+        "--trained-on", type=Path, nargs="+", required=True, help="packs of the model, in its order"
+    )
     add_pack_options(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")

@@ -13,6 +13,7 @@ from unpaired import catalog
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
 from unpaired.data.packs import Pack, check_disjoint, write_pack
+from unpaired.data.sources.embedded import records_with_folder
 from unpaired.data.sources.folder import color_records, records
 from unpaired.pipeline.data_check import describe
 from unpaired.pipeline.datasets import get_dataset, is_present, open_reader
@@ -48,6 +49,19 @@ def test_a_folder_tree_of_any_names(tmp_path):
     found = {record.name: record.arrays["image"] for record in records(tmp_path)}
     assert found.keys() == images.keys()
     assert all(np.array_equal(found[name], images[name]) for name in images)
+
+
+def test_embedded_photographs_and_a_folder_together(tmp_path):
+    mine = save(tmp_path / "mine.png")
+    found = {record.name: record.arrays["image"] for record in records_with_folder(tmp_path)}
+    assert len(found) == 5
+    assert np.array_equal(found["mine"], mine)
+    assert {name for name in found if name.startswith("embedded/")} == found.keys() - {"mine"}
+    settings = parse_settings(
+        {"folders": {"own": str(tmp_path)}, "train_set": "embedded_train_and_own"}
+    )
+    told = describe(settings, REPOSITORY / "config/tables")
+    assert f"found    embedded_train_and_own: 5 pictures in {tmp_path}" in told
 
 
 def test_gray_is_tiled_and_left_out_of_set14(tmp_path):

@@ -25,14 +25,14 @@ def test_the_committed_files_are_what_the_types_give():
 def test_both_files_are_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").mkdir()
-    for name in ("config", "smoke", "paper"):
+    for name in ("config", "smoke", "overnight", "paper"):
         (tmp_path / f"config/{name}.yaml").write_text(yaml.safe_dump(config(name)))
     settings_reference.main()
     assert (tmp_path / "docs/settings.md").read_text() == page_text(REPOSITORY / "config")
     assert json.loads((tmp_path / "config/schema.json").read_text()) == schema()
 
 
-@pytest.mark.parametrize("name", ["config", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["config", "smoke", "overnight", "paper"])
 def test_shipped_configurations_fit_the_schema(name):
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(config(name), schema())

@@ -6,9 +6,13 @@ import re
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.test_docs import TABLES
 from unpaired import catalog
+from unpaired.pipeline.plan import plan_table
 from unpaired.pipeline.reference import tables as table_reference
+from unpaired.pipeline.settings import load_settings
+from unpaired.pipeline.tables.deviations import deviations_of_code
 from unpaired.systems.perceptual.notes import SIMULATED_OBSERVER
 
 JUDGED = {"19", "20"}
@@ -34,8 +38,11 @@ def test_what_a_row_changes_of_its_method_is_told():
 
 @pytest.mark.parametrize("number", TABLES)
 def test_paper_scale_differs_in_no_setting_and_demo_scale_in_some(number):
+    settings = load_settings([REPOSITORY / f"config/{n}.yaml" for n in ("config", "paper")], None)
+    plan = plan_table(table_reference.table(number), settings, assume_data=True)
+    code = [f"- {line}" for line in deviations_of_code(plan)]
     paper = table_reference.differences(number, "paper").splitlines()
-    assert paper == [SIMULATED if number in JUDGED else "- In no setting."]
+    assert paper == [SIMULATED] * (number in JUDGED) + code
     told = table_reference.differences(number, "demo")
     assert ("center crops of 256 px" in told) == (number not in JUDGED)
     assert ("No human saw them" in told) == (number in JUDGED)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from tests.conftest import REPOSITORY
 from tests.pipeline.synthetic_results import TABLE
 from unpaired.pipeline.plan import plan_table
 from unpaired.pipeline.settings import parse_settings
-from unpaired.pipeline.tables.deviations import deviations
+from unpaired.pipeline.table import load_table
+from unpaired.pipeline.tables.deviations import LOW_PRECISION, deviations
 
 
 def test_deviations_are_read_off_the_settings():
@@ -11,3 +13,25 @@ def test_deviations_are_read_off_the_settings():
     said = " ".join(deviations(plan_table(TABLE, parse_settings(config))))
     for part in ("training.images_seen = 10", "center crops of 64 px", "embedded_train", "1 noise"):
         assert part in said
+
+
+def test_overrides_on_a_training_set_are_listed_where_it_is_learned_from():
+    own = {"embedded_train": {"n2c": {"width": 3}}, "kodak": {"n2c": {"width": 5}}}
+    said = deviations(plan_table(TABLE, parse_settings({"overrides_on": own})))
+    assert "n2c on embedded_train: width = 3." in said
+    assert not any("width = 5" in line for line in said)
+
+
+def test_what_the_code_does_otherwise_is_told_of_the_methods_that_are_run():
+    colors = load_table(REPOSITORY / "config/tables/table10.yaml")
+    whole, gray = (
+        deviations(plan_table(colors, parse_settings(config)))
+        for config in ({}, {"methods": ["gray"]})
+    )
+    prior = "colorization: The color prior is counted in the training set"
+    assert any(line.startswith(prior) for line in whole)
+    assert not any(line.startswith("colorization") for line in gray)
+    assert LOW_PRECISION in whole
+    assert LOW_PRECISION not in gray
+    exact = deviations(plan_table(colors, parse_settings({"training": {"precision": "fp32"}})))
+    assert LOW_PRECISION not in exact

@@ -11,8 +11,9 @@ from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.create import create
 from unpaired.learning.method import Observation
 from unpaired.networks.latents import LatentLevel
-from unpaired.systems.degradation import synthesis
-from unpaired.systems.degradation.synthesis import draw_t, noise_window, pairs_of_pack, synthesize
+from unpaired.systems.degradation import white_noise
+from unpaired.systems.degradation.synthesis import draw_levels, pairs_of_pack, synthesize
+from unpaired.systems.degradation.white_noise import noise_window
 
 
 @pytest.fixture(params=list(SMALL))
@@ -102,11 +103,46 @@ def test_generation_method_1_is_refused(method):
 
 
 def test_levels_of_images_are_uniform_and_belong_to_the_key():
-    levels = torch.tensor([draw_t((1, n)) for n in range(2000)])
-    assert draw_t((1, 5)) == pytest.approx(levels[5].item())
-    assert 1 <= levels.min() < 1.01
-    assert 3.99 < levels.max() <= 4
-    assert levels.mean().item() == pytest.approx(2.5, abs=0.06)
+    """The paper has t from 1 to 4, the public code t of 1 and content noise from 30 to 70 / 255."""
+    paper, public = (create(name, **SMALL[name]) for name in ("lud_vae", "lud_vae_public"))
+    drawn = [draw_levels(paper, (1, n)) for n in range(2000)]
+    assert draw_levels(paper, (1, 5)) == drawn[5]
+    assert {levels["content_noise"] for levels in drawn} == {None}
+    t = torch.tensor([levels["t"] for levels in drawn])
+    assert 1 <= t.min() < 1.01
+    assert 3.99 < t.max() <= 4
+    assert t.mean().item() == pytest.approx(2.5, abs=0.06)
+    drawn = [draw_levels(public, (1, n)) for n in range(2000)]
+    assert {levels["t"] for levels in drawn} == {1.0}
+    content = 255 * torch.tensor([levels["content_noise"] for levels in drawn])
+    assert 30 <= content.min() < 30.2
+    assert 69.8 < content.max() <= 70
+    assert content.mean().item() == pytest.approx(50, abs=0.8)
+    given = {"t": (1, 3), "content_noise": (10 / 255, 30 / 255)}  # The authors' for DND.
+    levels = draw_levels(public, (1,), **given)
+    assert 1 <= levels["t"] <= 3
+    assert 10 / 255 <= levels["content_noise"] <= 30 / 255
+
+
+def test_what_is_no_range_of_levels_is_refused(method):
+    with pytest.raises(UnpairedError, match=r"t is a range, the least .* got \(3, 1\)"):
+        draw_levels(method, (1,), t=(3, 1))
+    paper = create("lud_vae", **SMALL["lud_vae"])
+    with pytest.raises(UnpairedError, match="content_noise: only lud_vae_public"):
+        draw_levels(paper, (1,), content_noise=(0.1, 0.2))
+
+
+def test_the_content_noise_of_the_public_model_is_the_given_one():
+    torch.manual_seed(0)
+    public = create("lud_vae_public", **SMALL["lud_vae_public"]).eval()
+    public.network.degrade = lambda content, noise, t: content
+    seen = [
+        synthesize(public, image(64, 64), key=(1,), t=1.0, content_noise=std).noisy - image(64, 64)
+        for std in (0.0, 0.1, 0.2)
+    ]
+    assert seen[0].abs().max() == 0
+    assert torch.allclose(2 * seen[1], seen[2], atol=1e-6)
+    assert seen[1].std().item() == pytest.approx(0.1, rel=0.05)
 
 
 def test_a_window_shows_the_same_noise_wherever_it_is_cut():
@@ -125,8 +161,8 @@ def test_a_window_shows_the_same_noise_wherever_it_is_cut():
 
 def test_memory_of_the_noise_is_that_of_the_window(monkeypatch):
     drawn = []
-    block = synthesis._block
-    monkeypatch.setattr(synthesis, "_block", lambda *a: drawn.append(a) or block(*a))
+    block = white_noise._block
+    monkeypatch.setattr(white_noise, "_block", lambda *a: drawn.append(a) or block(*a))
     noise_window((1,), LatentLevel(1, 1), 6400, 6400, 128, 64)
     assert [(row, column) for *_, row, column in drawn] == [(100, 100), (101, 100)]
 
@@ -139,6 +175,7 @@ def clean_pack(make_pack):
 
 def pairs(method, pack, **options):
     defaults = {"seed": 1, "generation_method": 3, "device": torch.device("cpu"), "stamp": {}}
+    defaults["trained_on"] = {"noisy": pack.path}
     return list(pairs_of_pack(method, pack, **(defaults | options)))
 
 
@@ -159,10 +196,14 @@ def test_each_picture_of_a_seed_has_its_own_noise_again_and_again(method, clean_
     key = (1, "pairs", "a")
     whole = torch.from_numpy(clean_pack.read_unit(0)).permute(2, 0, 1)[None]
     expected = to_uint8(
-        synthesize(method, whole, key=key, t=draw_t(key)).noisy[0].permute(1, 2, 0).numpy()
+        synthesize(method, whole, key=key, **draw_levels(method, key))
+        .noisy[0]
+        .permute(1, 2, 0)
+        .numpy()
     )
     assert np.array_equal(first[0].arrays["noisy"], expected)
-    assert draw_t(key) != draw_t((2, "pairs", "a")) != draw_t((1, "pairs", "b"))
+    keys = (key, (2, "pairs", "a"), (1, "pairs", "b"))
+    assert len({tuple(draw_levels(method, one).values()) for one in keys}) == 3
 
 
 def test_method_2_makes_the_clean_picture(method, clean_pack):
@@ -187,6 +228,7 @@ def test_pairs_go_on_where_they_were_killed(method, clean_pack, tmp_path):
     parts = pairs_of_pack(
         method,
         clean_pack,
+        trained_on={},
         seed=1,
         generation_method=3,
         device=torch.device("cpu"),

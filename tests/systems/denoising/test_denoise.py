@@ -559,6 +559,7 @@ class Fitted:
     @dataclass(frozen=True)
     class Config:
         iterations: int = 3000
+        precision: str = "auto"
 
     sees, knows, multiple_px, margin_px = (), (), 1, None
     seconds = 0.0
@@ -579,7 +580,10 @@ def test_iterations_that_fit_into_the_time(monkeypatch):
 
     def iterations(seconds, images):
         pixels = images * short_training.PROBE_PX**2
-        restorer = short_training.create_within("fitted", seconds, pixels, 3, device="cpu")
+        restorer = short_training.create_within(
+            "fitted", seconds, pixels, 3, device="cpu", precision="fp32"
+        )
+        assert restorer.config.precision == "fp32"
         return restorer.config.iterations
 
     assert iterations(0.2, 1) == pytest.approx(2000, abs=1)

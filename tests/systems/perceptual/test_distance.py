@@ -114,8 +114,14 @@ def test_bad_input_is_told_with_its_file(folders, model, tmp_path):
 
 def test_missing_network_weights_are_one_line(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "nowhere"))
-    with pytest.raises(UnpairedError, match=r"put squeezenet1_1-b8a52dc0\.pth"):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnpairedError) as error:
         distance(*folders, Options("squeeze"))
+    assert str(error.value) == (
+        "the weights of 'squeeze' are not in weights/lpips; type: curl -LO "
+        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth && pip install --no-deps "
+        "lpips && unpaired import-weights lpips squeezenet1_1-b8a52dc0.pth"
+    )
 
 
 def test_a_network_of_timm_by_name_with_weights_of_a_file(folders, tmp_path):

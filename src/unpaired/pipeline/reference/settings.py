@@ -16,12 +16,12 @@ from unpaired.pipeline.tables.layout import align_markdown
 
 PAGE, SCHEMA = Path("docs/settings.md"), Path("config/schema.json")
 CONFIG = Path("config")
-OVERLAYS = {"demo": [], "smoke": ["smoke"], "paper": ["paper"]}
+OVERLAYS = {"demo": [], "smoke": ["smoke"], "overnight": ["overnight"], "paper": ["paper"]}
 INTRODUCTION = """\
 # Settings
 
-Every key of the configuration, the values it may have, and what the three configurations give it:
-`config/config.yaml` (demo), and `config/smoke.yaml` and `config/paper.yaml` laid over it.
+Every key of the configuration, the values it may have, and what the four configurations give it:
+`config/config.yaml` (demo), and `smoke.yaml`, `overnight.yaml` and `paper.yaml` laid over it.
 `config/README.md` says how settings are given and what changes with each key. `null` for a key of
 `training`, `network` or `evaluation` stands for the paper's value.
 
@@ -41,9 +41,10 @@ def schema() -> dict[str, Any]:
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     whole |= Settings.model_json_schema()
     # A validator takes null for none, which the type does not tell.
-    overrides = whole["properties"]["overrides"]
-    types = {key: overrides.pop(key) for key in ("type", "additionalProperties")}
-    overrides["anyOf"] = [types, {"type": "null"}]
+    for key in ("overrides", "overrides_on"):
+        own = whole["properties"][key]
+        types = {name: own.pop(name) for name in ("type", "additionalProperties")}
+        own["anyOf"] = [types, {"type": "null"}]
     return whole
 
 

@@ -16,6 +16,7 @@ from unpaired.pipeline.table import Table
 from unpaired.pipeline.tables.lines import Line
 
 SCALES = {
+    "overnight": "small networks, one night of training",
     "smoke": "tiny networks, seconds of training; its numbers mean nothing",
     "demo": "small networks, minutes of training",
     "paper": "the papers' networks, pictures and lengths of training",

@@ -1,19 +1,42 @@
-"""How a run differs from the paper's."""
+"""How a run differs from the paper's: by its settings, and by what the code does at any of them."""
 
 from __future__ import annotations
 
 from unpaired import catalog
 from unpaired.learning.conditions import is_drawn
 from unpaired.pipeline.models import TablePlan
+from unpaired.pipeline.specs import PAPERS_SET
 
-# How a training runs, not what it computes.
+# How a training runs, not what it computes. Of the precision, which hardware decides, see below.
 NOT_DEVIATIONS = {"threads", "workers", "checkpoint_seconds", "precision", "devices", "nodes"}
+LOW_PRECISION = "Networks compute in bfloat16 where the processor has it, the authors' in float32."
 
 
 def deviations(plan: TablePlan) -> list[str]:
-    """Say how this run differs from the paper's, from the settings themselves."""
+    """Say how this run differs from the paper's, a sentence each."""
+    notes = catalog.scorer(plan.table.task).notes
+    said = list(catalog.load(notes)(plan)) if notes else []
+    return [*said, *_deviations_of_settings(plan), *deviations_of_code(plan)]
+
+
+def deviations_of_code(plan: TablePlan) -> list[str]:
+    """Say what the scoring and the methods of a table do otherwise, whatever the scale."""
+    said = list(catalog.scorer(plan.table.task).deviations)
+    if plan.trainings and plan.settings.training.precision != "fp32":
+        said.append(LOW_PRECISION)
+    for method in sorted(_methods(plan)):
+        said += [f"{method}: {sentence}" for sentence in catalog.method(method).deviations]
+    return said
+
+
+def _methods(plan: TablePlan) -> set[str]:
+    run = {model.method for model in [*plan.models, *plan.trainings]}
+    return run | {cell.row.method for cell in plan.cells}
+
+
+def _deviations_of_settings(plan: TablePlan) -> list[str]:
     settings, scorer = plan.settings, catalog.scorer(plan.table.task)
-    said = list(catalog.load(scorer.notes)(plan)) if scorer.notes else []
+    said = []
     changed = {
         f"{section}.{key}": value
         for section in ("training", "network")
@@ -21,21 +44,20 @@ def deviations(plan: TablePlan) -> list[str]:
         if key not in NOT_DEVIATIONS
     }
     if changed and any(catalog.method(model.method).follows_settings for model in plan.trainings):
-        listed = ", ".join(f"{key} = {value}" for key, value in sorted(changed.items()))
-        said.append(f"Training differs from the papers': {listed}.")
-    run = {model.method for model in [*plan.models, *plan.trainings]}
-    run |= {cell.row.method for cell in plan.cells}
-    for method, values in settings.overrides.items():
-        if method not in run:
-            continue
-        listed = ", ".join(f"{key} = {value}" for key, value in sorted(values.items()))
-        said.append(f"{method}: {listed}.")
-    own = [row.train_sets or plan.table.train_sets for row in plan.table.rows]
-    kept = {name for sets in own if sets for _, name in sets.paper if name}
-    papers = sorted(kept | ({"imagenet_val"} if None in own else set()))
-    instead = [name for name in plan.train_sets if name not in papers]
-    if instead:
-        said.append(f"Trained on {' and '.join(instead)} instead of {' and '.join(papers)}.")
+        said.append(f"Training differs from the papers': {_listed(changed)}.")
+    run = _methods(plan)
+    said += [
+        f"{method}: {_listed(values)}."
+        for method, values in settings.overrides.items()
+        if method in run
+    ]
+    said += [
+        f"{method} on {train_set}: {_listed(values)}."
+        for train_set, overrides in settings.overrides_on.items()
+        for method, values in overrides.items()
+        if method in run and train_set in plan.train_sets
+    ]
+    said += _other_training_sets(plan)
     if settings.evaluation.crop_px and scorer.crops:
         said.append(
             f"Scored on center crops of {settings.evaluation.crop_px} px, not whole images."
@@ -45,3 +67,19 @@ def deviations(plan: TablePlan) -> list[str]:
             f"{settings.evaluation.repeats} noise draw(s) per image, not the paper's number."
         )
     return said
+
+
+def _listed(values: dict[str, object]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in sorted(values.items()))
+
+
+def _other_training_sets(plan: TablePlan) -> list[str]:
+    own = [row.train_sets or plan.table.train_sets for row in plan.table.rows]
+    kept = {name for sets in own if sets for _, name in sets.paper if name}
+    papers = sorted(kept | ({PAPERS_SET} if None in own else set()))
+    instead = [name for name in plan.train_sets if name not in papers]
+    return (
+        [f"Trained on {' and '.join(instead)} instead of {' and '.join(papers)}."]
+        if instead
+        else []
+    )

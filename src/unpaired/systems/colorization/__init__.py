@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unpaired.catalog.common_metrics import PSNR
 from unpaired.catalog.system import (
@@ -16,6 +16,7 @@ from unpaired.catalog.system import (
     System,
 )
 from unpaired.data.sources import DataSet
+from unpaired.networks import efficientnet_lite
 
 if TYPE_CHECKING:
     from unpaired.pipeline.models import Model
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 HERE = "unpaired.systems.colorization"
 PRIOR = "color_prior"
 TABLE = 10
+PHOTOGRAPHS = "embedded_test"
 DRAWN = "full"  # The row whose distributions are drawn.
 # In percent; a test set's prior or the averaging order move them by tenths.
 AREAS = {
@@ -47,11 +49,37 @@ def _figure_files(run: Run) -> Files | None:
     if not models:
         return None
     plan = run.plans[TABLE]
+    train_set = next(model.spec["train_set"] for model in models.values())
     present = dict.fromkeys(cell.testset for cell in plan.cells if cell.is_present)
     return {
         "models": [model.file for model in models.values()],
         "packs": [run.pack(name) for name in present],
-        "prior": run.artifact(PRIOR, plan.table.train_sets.at(run.settings.scale).pairs),
+        "prior": run.artifact(PRIOR, train_set),
+    }
+
+
+def _recognition_files(run: Run) -> Files | None:
+    """Return what is classified; none without the photographs, or the package of the classifier."""
+    models = _models(run)
+    plan = run.plans.get(TABLE)
+    shown = {cell.testset for cell in plan.cells if cell.is_present} if plan else set()
+    if not models or PHOTOGRAPHS not in shown or efficientnet_lite.installed_weights() is None:
+        return None
+    return {
+        "models": [model.file for model in models.values()],
+        "test": run.pack(PHOTOGRAPHS),
+        "train": run.pack(next(iter(models.values())).spec["train_set"]),
+        "numbers": f"config/paper_numbers/{plan.table.paper_numbers}",
+    }
+
+
+def _recognition_arguments(run: Run) -> dict[str, Any]:
+    rows = {row.name: row.printed_as or row.name for row in run.plans[TABLE].table.rows}
+    models = _models(run)
+    return {
+        "rows": list(models),
+        "printed-as": [rows[name] for name in models],
+        "seed": str(run.settings.seeds[0]),
     }
 
 
@@ -63,6 +91,18 @@ SYSTEM = System(
             follows_settings=False,
             artifacts=(PRIOR,),
             imports_weights=f"{HERE}.authors_weights:PUBLISHED",
+            deviations=(
+                "The network takes (L - 50) / 50, the authors' Caffe network L - 50.",
+                "The color prior is counted in the training set, for scores in the test set; the "
+                "authors' file of it takes its place by files.color_prior.",
+                "The annealed mean is taken at T = 0.38, as the thesis says; the authors' Caffe "
+                "file multiplies by 2.606, which is T = 0.3837.",
+                "The loss is a mean over all pixels of a batch; how the authors normalize theirs "
+                "is not published.",
+                "k-means starts the convolutions of the body alone, without the normalization "
+                "between layers; the transposed convolution and the head start at random.",
+                "Running statistics of batch normalization have PyTorch's momentum of 0.1.",
+            ),
         ),
         "gray": MethodEntry(f"{HERE}.methods.untrained:Gray", is_trained=False),
         "random_colors": MethodEntry(
@@ -76,6 +116,10 @@ SYSTEM = System(
             | {"psnr_db": PSNR},
             artifacts=(PRIOR,),
             ends=("gray", "truth"),
+            deviations=(
+                "AuC takes steps of 1 from 0 to 150 and pools the pixels of all pictures; the "
+                "thesis tells neither, so the areas per picture stand beside it.",
+            ),
         )
     },
     datasets=(
@@ -120,6 +164,25 @@ SYSTEM = System(
             code=lambda run: sorted({model.module for model in _models(run).values()}),
             caption="color_figures.rst",
             message="Draw what colorizers predict",
+        ),
+        Stage(
+            "recognition",
+            f"{HERE}.stages.recognition",
+            tables=(TABLE,),
+            inputs=_recognition_files,
+            outputs={
+                "table": Output(
+                    "results/table10{part}_recognition.csv",
+                    "Table 10",
+                    "how often a classifier sees the same",
+                )
+            },
+            arguments=_recognition_arguments,
+            code=lambda run: sorted({model.module for model in _models(run).values()}),
+            caption="recognition.rst",
+            message="Ask a classifier what it sees in recolored photographs",
+            like="evaluate",
+            uses_gpu=True,
         ),
     ),
     commands=f"{HERE}.commands",

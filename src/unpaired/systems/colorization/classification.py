@@ -216,10 +216,10 @@ def predictions(
                 progress.advance()
                 continue
             row: dict[str, Any] = {"picture": str(picture.path), "label": picture.label}
-            row[TRUE_COLORS] = _predicted(classifier, true, device)
+            row[TRUE_COLORS] = predicted_class(classifier, true, device)
             for name, product in products.items():
                 colored = recolored(product, true, str(picture.path), device)
-                row[name] = _predicted(classifier, colored, device)
+                row[name] = predicted_class(classifier, colored, device)
             yield row
             progress.advance()
 
@@ -233,7 +233,8 @@ def recolored(
         return with_colors(rgb_to_lab(given)[0], predict_ab(product, given, key)[0])
 
 
-def _predicted(classifier: Classifier, picture: np.ndarray, device: torch.device) -> int:
+def predicted_class(classifier: Classifier, picture: np.ndarray, device: torch.device) -> int:
+    """Return the number of the likeliest class of a picture, H x W x 3 uint8."""
     with torch.inference_mode():
         given = classifier.transform(Image.fromarray(picture))[None].to(device)
         return int(classifier.network(given).argmax(1))

@@ -14,11 +14,12 @@ HERE = "unpaired.systems.degradation"
 TABLE = 6
 
 
-def _degradation(target: str) -> MethodEntry:
+def _degradation(target: str, *deviations: str) -> MethodEntry:
     return MethodEntry(
         f"{HERE}.methods.{target}",
         packs=("noisy", "clean"),
         makes_pairs=f"{HERE}.synthesis:pairs_of_pack",
+        deviations=deviations,
     )
 
 
@@ -46,8 +47,16 @@ def _statistics_files(run: Run) -> Files | None:
 SYSTEM = System(
     title="Learned degradations",
     methods={
-        "lud_vae": _degradation("lud_vae:LUDVAE"),
-        "lud_vae_public": _degradation("lud_vae_public:PublicLUDVAE"),
+        "lud_vae": _degradation(
+            "lud_vae:LUDVAE",
+            "Noisy and clean pictures are of different scenes; the authors shuffle both sides of "
+            "all pairs.",
+        ),
+        "lud_vae_public": _degradation(
+            "lud_vae_public:PublicLUDVAE",
+            "It is trained as long as the paper's model; the authors' script trains until it is "
+            "stopped.",
+        ),
     },
     stages=(
         Stage(

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unpaired.core.errors import UnpairedError
-from unpaired.core.randomness import numpy_generator, seed_for
-from unpaired.data.packs import Pack, Part, Parts, Record
+from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.randomness import numpy_generator
+from unpaired.data.packs import Pack, Part, Parts, Record, open_verified
 from unpaired.imaging.pixels import to_uint8
 from unpaired.imaging.tiling import map_tiles, restore_tiled
 from unpaired.learning.method import Observation
-from unpaired.networks.latents import LatentLevel
 from unpaired.pipeline.settings import canonical_json
-from unpaired.systems.degradation.methods.degradation import DegradationModel
+from unpaired.systems.degradation.latent_texture import LatentTexture, texture_of_a_picture
+from unpaired.systems.degradation.methods.degradation import T_RANGE, DegradationModel
+from unpaired.systems.degradation.white_noise import noise_window
 
-T_MIN, T_MAX = 1.0, 4.0  # Noise levels of LUD-VAE (section 4.4).
+T_MIN, T_MAX = T_RANGE
 GENERATION_METHODS = (2, 3)
+SAMPLINGS = ("prior", "posterior")
 TILE_PX = 512
-BLOCK = 64  # Latents per side of what is drawn from one key.
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,32 @@ class Pair:
     noisy: Tensor
 
 
-def draw_t(key: tuple[object, ...]) -> float:
-    """Return the noise level of one image, uniform from T_MIN to T_MAX; ``key``: plain values."""
-    return float(numpy_generator(*key, "t").uniform(T_MIN, T_MAX))
+def draw_levels(
+    method: DegradationModel,
+    key: tuple[object, ...],
+    *,
+    t: Sequence[float] | None = None,
+    content_noise: Sequence[float] | None = None,
+) -> dict[str, float | None]:
+    """Return the noise levels of one image, each uniform in a range: the method's, or a given one.
+
+    key: plain values. t: least and greatest factor on the sampled noise latents. content_noise:
+    least and greatest deviation of the noise that the content path sees, in units of the [0, 1]
+    range. Raises UnpairedError for what is no range, and for ``content_noise`` of a method without.
+    """
+    if content_noise is not None and method.content_noise_range is None:
+        raise UnpairedError("content_noise: only lud_vae_public adds noise to what it sees")
+    ranges = {
+        "t": method.t_range if t is None else t,
+        "content_noise": method.content_noise_range if content_noise is None else content_noise,
+    }
+    return {name: own and _draw(name, own, key) for name, own in ranges.items()}
+
+
+def _draw(name: str, ends: Sequence[float], key: tuple[object, ...]) -> float:
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+        raise UnpairedError(f"{name} is a range, the least and the greatest value; got {ends}")
+    return float(numpy_generator(*key, name).uniform(*ends))
 
 
 def synthesize(
@@ -46,15 +72,20 @@ def synthesize(
     *,
     key: tuple[object, ...],
     t: float,
+    content_noise: float | None = None,
     generation_method: int = 3,
+    texture: LatentTexture | None = None,
     tile_px: int = TILE_PX,
 ) -> Pair:
     """Make a pair of an image of any size, by generation method 2 or 3 of LUD-VAE (Figure 3).
 
     image: 1 x C x H x W, nominal range [0, 1]. With method 3 it is clean, and noise of level ``t``
-    is sampled for it from the prior, once; with method 2 it is noisy, and the clean image is what
-    the model makes of it without noise, whatever ``key`` and ``t``.
+    is sampled for it once, from the prior or, where there is a ``texture``, from that; with method
+    2 it is noisy, and the clean image is what the model makes of it without noise, whatever ``key``
+    and ``t``.
     key: plain values that the noise is a function of, such as a seed and the image's name.
+    content_noise: deviation of the noise that the content path of the public model sees, in units
+    of the [0, 1] range; None for that of its training.
     tile_px: kept of a tile, besides its margins. Large images are made tile by tile; the noise
     belongs to places in the image, so the tiles show in nothing (but in method 2 of the public
     model, which adds the same noise to what it sees of every tile).
@@ -78,11 +109,13 @@ def synthesize(
 
     def degrade(tile: Tensor, top: int, left: int) -> Tensor:
         window = (top, left, *tile.shape[-2:])
+        if texture is not None:
+            return method.degrade(tile, texture.window((*key, "texture"), *window), t)
         noise = [
             noise_window((*key, "noise level", number), level, *window).to(tile)
             for number, level in enumerate(method.noise_levels)
         ]
-        return method.degrade(tile, noise, t)
+        return method.degrade(tile, noise, t, content_noise)
 
     return Pair(clean=image, noisy=map_tiles(degrade, image, **tiles))
 
@@ -91,26 +124,46 @@ def pairs_of_pack(
     method: DegradationModel,
     source: Pack,
     *,
+    trained_on: Mapping[str, Path],
     seed: int,
     generation_method: int,
     device: torch.device,
     stamp: dict[str, Any],
+    sampling: str = "prior",
+    t: Sequence[float] | None = None,
+    content_noise: Sequence[float] | None = None,
 ) -> Parts:
     """Return pairs, one of every picture of a pack, as parts that outlive a kill.
 
     Records: "noisy" and "clean", uint8 H x W x 3: clipped and rounded, as the authors' PNG files
-    are. Each has its own noise level t and its own noise, which its name and ``seed`` decide.
+    are. Each has its own noise levels and its own noise, which its name and ``seed`` decide.
     Scenes are those of the pictures. stamp: what the pairs depend on, besides the picture's place.
+
+    trained_on: the packs that the method has learned from, by what they hold. sampling: "prior",
+    N(0, I) times a level of the range ``t`` (section 4.4); or "posterior", each pair by the latents
+    of one picture of the noisy training set, chosen at random, as they are (see `latent_texture`).
+    t, content_noise: as for `draw_levels`.
     """
     if source.value_range != (0, 255):
         raise UnpairedError(f"pack {source.path}: pairs are made of 8-bit pictures only")
+    check_choice("pairs_from", "sampling", sampling, SAMPLINGS)
+    by_posterior = sampling == "posterior"
+    if by_posterior and (generation_method != 3 or t is not None):
+        raise UnpairedError("pairs_from: sampling: posterior is for generation_method 3, without t")
+    noisy = open_verified(trained_on["noisy"]) if by_posterior else None
+    ranges = {"t": (1.0, 1.0) if by_posterior else t, "content_noise": content_noise}
 
     def read(index: int) -> Record:
         name = source.columns["name"][index]
         key = (seed, "pairs", name)
         image = torch.from_numpy(source.read_unit(index)).permute(2, 0, 1)[None].to(device)
         pair = synthesize(
-            method, image, key=key, t=draw_t(key), generation_method=generation_method
+            method,
+            image,
+            key=key,
+            **draw_levels(method, key, **ranges),
+            generation_method=generation_method,
+            texture=texture_of_a_picture(method, noisy, key, device) if by_posterior else None,
         )
         arrays = {"noisy": _as_uint8(pair.noisy), "clean": _as_uint8(pair.clean)}
         return Record(name, arrays, source.columns["scene"][index])
@@ -121,31 +174,3 @@ def pairs_of_pack(
 
 def _as_uint8(image: Tensor) -> np.ndarray:
     return to_uint8(image[0].permute(1, 2, 0).float().cpu().numpy())
-
-
-def noise_window(
-    key: tuple[object, ...], level: LatentLevel, top: int, left: int, height: int, width: int
-) -> Tensor:
-    """Return standard normal numbers for a window of an image, the same at the same places.
-
-    top, left, height, width: of the window, in pixels, multiples of ``level.px``. Returns
-    1 x channels x height / px x width / px. Only the window and what surrounds it are ever held.
-    """
-    top, left, height, width = (length // level.px for length in (top, left, height, width))
-    first_row, first_column = top // BLOCK, left // BLOCK
-    rows = [
-        torch.cat([_block(key, level, row, column) for column in _blocks(left, width)], dim=-1)
-        for row in _blocks(top, height)
-    ]
-    field = torch.cat(rows, dim=-2)[None]
-    top, left = top - first_row * BLOCK, left - first_column * BLOCK
-    return field[..., top : top + height, left : left + width]
-
-
-def _blocks(start: int, length: int) -> range:
-    return range(start // BLOCK, (start + length - 1) // BLOCK + 1)
-
-
-def _block(key: tuple[object, ...], level: LatentLevel, row: int, column: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed_for(*key, "block", row, column))
-    return torch.randn(level.channels, BLOCK, BLOCK, generator=generator)

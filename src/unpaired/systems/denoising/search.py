@@ -154,7 +154,12 @@ class _Learning:
         self.work.tell(f"preparing {method}")
         seconds = self.work.left - self._handling_seconds()
         restorer = create_within(
-            method, seconds, self.pixels, self.channels, device=self.settings.device
+            method,
+            seconds,
+            self.pixels,
+            self.channels,
+            device=self.settings.device,
+            precision=self.settings.precision,
         )
         denoiser = self._denoiser(method, restorer)
         if not is_fitted_per_image(method):

@@ -168,7 +168,7 @@ def train_within(
 
 
 def create_within(
-    name: str, seconds: float, pixels: int, channels: int, *, device: str
+    name: str, seconds: float, pixels: int, channels: int, *, device: str, precision: str
 ) -> Restorer:
     """Create a per-image method that restores images of ``pixels`` altogether in ``seconds``.
 
@@ -178,7 +178,7 @@ def create_within(
     """
     if not is_fitted_per_image(name):
         return create(name)
-    settings = SHORT_TRAINING_OF.get(name, {})
+    settings = SHORT_TRAINING_OF.get(name, {}) | {"precision": precision}
     image = torch.rand(1, channels, PROBE_PX, PROBE_PX).to(choose_device(device))
 
     def seconds_for(iterations: int) -> float:

@@ -84,7 +84,8 @@ def run_method(job: Job) -> list[Outcome]:
         pixels = RESTORED_PER_JUDGED * sum(np.prod(pack.shape(index)[:2]) for index in pack)
         channels = pack.shape(0)[2]
         share = FITTING_SHARE * left
-        restorer = create_within(job.method, share, int(pixels), channels, device=job.device)
+        where = {"device": job.device, "precision": job.precision}
+        restorer = create_within(job.method, share, int(pixels), channels, **where)
     else:
         restorer, seconds, crops = train_within(
             job.method,

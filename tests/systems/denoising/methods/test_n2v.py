@@ -7,7 +7,11 @@ from torch import nn
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import generators_for
+from unpaired.data.noise import get_noise
+from unpaired.data.samples import CropSamples
 from unpaired.learning.method import Observation, TrainingState
+from unpaired.learning.training import train
+from unpaired.systems.denoising.methods import n2v
 from unpaired.systems.denoising.methods.n2v import (
     Noise2Void,
     Noise2VoidConfig,
@@ -85,8 +89,8 @@ def test_the_center_comes_back_once_per_window():
 @pytest.mark.parametrize("box_px", [3, 10, 22])
 def test_every_box_has_one_masked_pixel(box_px):
     mask, _ = draw_masks(torch.zeros(5, 3, 2 * box_px, 3 * box_px), generators(5), config(box_px))
-    boxes = mask.view(5, 2, box_px, 3, box_px)
-    assert torch.equal(boxes.sum((2, 4)), torch.ones(5, 2, 3, dtype=torch.int64))
+    boxes = mask.view(5, 3, 2, box_px, 3, box_px)
+    assert torch.equal(boxes.sum((3, 5)), torch.ones(5, 3, 2, 3, dtype=torch.int64))
 
 
 def test_every_pixel_is_masked_equally_often_also_where_boxes_reach_over_the_border():
@@ -115,27 +119,37 @@ def test_masks_of_neighboring_boxes_and_of_the_two_draws_are_independent():
         assert abs(torch.corrcoef(torch.stack((a.ravel(), b.ravel())))[0, 1]) < 0.02
 
 
-def test_one_mask_serves_all_channels():
+@pytest.mark.parametrize("box_px", [3, 10])
+def test_every_channel_is_masked_by_itself_at_the_same_rate(box_px):
+    """In every channel 1 / box^2 of the pixels are masked, in two at once the product of both."""
+    side = 8 * box_px
+    mask, source = draw_masks(torch.zeros(200, 3, side, side), generators(200), config(box_px))
+    assert mask.shape == source.shape == (200, 3, side, side)
+    assert mask.sum((0, 2, 3)).tolist() == [200 * 64] * 3
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        both = int((mask[:, a] & mask[:, b]).sum())
+        assert binomtest(both, 200 * 64, 1 / box_px**2).pvalue > 1e-3
+        same_source = (source[:, a] == source[:, b])[mask[:, a] & mask[:, b]].sum()
+        assert same_source < both / 4  # The windows have 9 pixels at least.
+
+
+def test_masks_are_those_of_one_network_and_of_one_per_channel_alike():
+    image = torch.rand(2, 3, 64, 64)
+    one, separate = (
+        draw_masks(image, generators(2), config(10, per_channel=per_channel))
+        for per_channel in (False, True)
+    )
+    assert all(map(torch.equal, one, separate))
+
+
+def test_values_come_from_the_same_channel():
     base = torch.rand(2, 1, 64, 64)
     image = torch.cat((base, base + 1, base + 2), 1)
     mask, source = draw_masks(image, generators(2), config(10))
-    assert mask.shape == (2, 1, 64, 64)
     replaced = replace(image, source)
-    assert torch.equal(replaced[:, 1], replaced[:, 0] + 1)
-    assert torch.equal(replaced[:, 2], replaced[:, 0] + 2)
-    assert torch.equal(replaced[~mask.expand_as(image)], image[~mask.expand_as(image)])
-    changed = (replaced != image).any(1, keepdim=True)
-    assert not (changed & ~mask).any()
-    assert changed.sum() > 0.9 * mask.sum()
-
-
-def test_per_channel_every_channel_has_its_own_masks():
-    image = torch.rand(40, 3, 64, 64)
-    mask, source = draw_masks(image, generators(40), config(10, per_channel=True))
-    assert mask.shape == (40, 3, 64, 64)
-    shared = (mask[:, 0] & mask[:, 1]).sum() / mask[:, 0].sum()
-    assert shared < 0.03  # 1 / 100 where they are independent.
-    replaced = replace(image, source)
+    assert torch.equal(replaced.floor(), image.floor())
+    assert torch.equal(replaced[~mask], image[~mask])
+    assert (replaced != image).sum() > 0.9 * mask.sum()
     for channel in range(3):
         alone = image[:, channel].flatten(1).gather(1, source[:, channel].flatten(1))
         assert torch.equal(replaced[:, channel].flatten(1), alone)
@@ -160,15 +174,14 @@ def test_no_masked_prediction_depends_on_its_own_value(per_channel):
     noisy = torch.rand(1, 3, 64, 64, requires_grad=True)
     mask, source = draw_masks(noisy, generators(1), method.config)
     own = torch.arange(64 * 64).view(64, 64)
-    assert not (torch.isin(own, source[source != own]) & mask).any()  # None is copied elsewhere.
+    for plane, taken in zip(mask[0], source[0], strict=True):  # None is copied elsewhere.
+        assert not (torch.isin(own, taken[taken != own]) & plane).any()
     predicted = method.network(replace(noisy, source))
-    masked = mask.expand_as(noisy).nonzero()
+    masked = mask.nonzero()
     assert len(masked) >= 3 * 4
     for _, channel, y, x in masked.tolist():
         (gradient,) = torch.autograd.grad(predicted[0, channel, y, x], noisy, retain_graph=True)
         assert gradient[0, channel, y, x] == 0
-        if not per_channel:
-            assert gradient[0, :, y, x].abs().max() == 0
         assert gradient.abs().max() > 0
     (gradient,) = torch.autograd.grad(predicted[0, 0, 1, 1], noisy)
     assert not mask[0, 0, 1, 1]
@@ -205,7 +218,7 @@ def test_loss_is_the_mean_over_the_masked_pixels(loss, per_channel):
     std = noisy.std((0, 2, 3), keepdim=True, correction=0)
     target = (noisy - mean) / std
     mask, source = draw_masks(noisy, STATE.generators(sample, "n2v_masks"), method.config)
-    difference = (method.network(replace(target, source)) - target)[mask.expand_as(noisy)]
+    difference = (method.network(replace(target, source)) - target)[mask]
     expected = difference.square().mean() if loss == "mse" else difference.abs().mean()
     assert computed.item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -270,6 +283,48 @@ def test_restore_is_one_unmasked_pass_in_the_images_own_units():
     assert torch.allclose(restored, image + method.standardize.std, atol=1e-5)
     assert len(seen) == 1
     assert torch.equal(seen[0], method.standardize(image))
+
+
+def weight_of_own_pixel(method, noisy):
+    """Mean |derivative| of an output by the input at its own place, over 60 places and channels."""
+    noisy = noisy.clone().requires_grad_()
+    restored = method.standardize.undo(method.network(method.standardize(noisy)))
+    places = torch.randint(2**31, (60, 3), generator=torch.Generator().manual_seed(0))
+    found = []
+    for place in (places % torch.tensor(noisy.shape[1:])).tolist():
+        at = (0, *place)
+        (gradient,) = torch.autograd.grad(restored[at], noisy, retain_graph=True)
+        found.append(gradient[at].abs())
+    return torch.stack(found).mean().item()
+
+
+def test_training_takes_the_own_pixel_away(train_pack, photographs, monkeypatch):
+    """The network starts as the identity; what it learns without masks goes on leaning on it."""
+    noise = get_noise("gauss25")
+    photograph = torch.from_numpy(photographs[0]).permute(2, 0, 1)[None, :, 100:164, 100:164]
+    noisy = photograph + 25 / 255 * torch.randn(photograph.shape, generator=generators(1)[0])
+
+    def trained(images_seen):
+        torch.manual_seed(0)
+        method = Noise2Void(
+            config(
+                3,
+                width=16,
+                images_seen=images_seen,
+                batch_size=4,
+                patch_px=32,
+                learning_rate=0.01,
+                schedule="warmup_cosine",
+                beta2=0.99,
+            )
+        )
+        samples = CropSamples(train_pack, sees=("noisy",), patch_px=32, seed=1, noise=noise)
+        train(method, samples, seed=1, device="cpu", precision="fp32")
+        return method.eval()
+
+    assert weight_of_own_pixel(trained(3600), noisy) < 0.2
+    monkeypatch.setattr(n2v, "replace", lambda image, source: image)
+    assert weight_of_own_pixel(trained(400), noisy) > 0.8
 
 
 @pytest.mark.parametrize(

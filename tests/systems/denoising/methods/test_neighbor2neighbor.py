@@ -140,6 +140,17 @@ def test_gamma_grows_by_epoch_to_its_final_value(fraction, gamma):
     assert create("neighbor2neighbor").gamma_at(fraction) == pytest.approx(gamma)
 
 
+@pytest.mark.parametrize("images_seen", [100 * 44_328, 2800])
+def test_gamma_grows_with_the_first_image_of_every_epoch(images_seen):
+    """Also where the binary fraction falls short: 100 times 0.29 is below 29."""
+    method = create("neighbor2neighbor", width=4, images_seen=images_seen)
+    per_epoch = images_seen // 100
+    for epoch in range(100):
+        first = epoch * per_epoch
+        assert method.gamma_at(first / images_seen) == 2.0 * (epoch + 1) / 100
+        assert method.gamma_at((first + per_epoch - 1) / images_seen) == 2.0 * (epoch + 1) / 100
+
+
 def test_regularizer_vanishes_for_the_ideal_denoiser():
     """Equation 4: for a clean ramp the ideal denoiser is the identity, on every sub-image too."""
     method = create("neighbor2neighbor", width=8)

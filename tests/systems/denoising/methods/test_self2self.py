@@ -8,6 +8,7 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from tests.systems.denoising.methods.pictures import photograph, with_noise
+from unpaired.core import devices
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.create import create
 from unpaired.learning.method import Observation
@@ -136,3 +137,17 @@ def test_the_noisy_image_is_not_clipped(monkeypatch):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UnpairedError, match=next(iter(wrong))):
         create("self2self", **wrong)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_network_computes_in_the_precision_of_the_settings(monkeypatch, precision):
+    monkeypatch.setattr(devices, "has_bf16", lambda device: True)
+    seen, forward = [], self2self.PartialConvUNet.forward
+
+    def recorded(network, *given):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(network, *given)
+
+    monkeypatch.setattr(self2self.PartialConvUNet, "forward", recorded)
+    create("self2self", **TINY, precision=precision).restore(Observation(torch.rand(1, 3, 32, 32)))
+    assert set(seen) == {precision == "bf16"}

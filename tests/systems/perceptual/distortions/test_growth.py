@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
+import torch
 
-from unpaired.metrics.ssim import ssim
+from unpaired.metrics.lab_ssim import lab_ssim
 from unpaired.systems.perceptual.distortions import growth as distortion_growth
 from unpaired.systems.perceptual.distortions.formulas import DISTORTIONS
 from unpaired.systems.perceptual.distortions.growth import SEVERITIES, growth
@@ -37,7 +37,7 @@ def test_noise_and_blur_grow_by_every_distance(rows):
 def test_a_mean_is_that_of_the_formula(rows):
     patches = distortion_growth._patches()[:4]
     distorted = distortion_growth._distorted(DISTORTIONS["gaussian_blur"], patches)[1]
-    eight = [np.round(255 * array).astype(np.uint8) for array in (patches, distorted)]
-    expected = np.mean([(1 - ssim(a, b)) / 2 for a, b in zip(*eight, strict=True)])
+    pair = [torch.from_numpy(array).movedim(-1, 1) for array in (patches, distorted)]
+    expected = ((1 - lab_ssim(*pair)) / 2).mean().item()
     (row,) = (r for r in rows if r["distortion"] == "gaussian_blur" and r["distance"] == "ssim")
     assert row["at_0.4"] == pytest.approx(expected, rel=1e-6)

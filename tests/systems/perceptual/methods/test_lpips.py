@@ -254,8 +254,21 @@ def test_networks_to_start_from(tmp_path, photographs):
         create("lpips", width=0.5).start_from(clustered)
     with pytest.raises(UnpairedError, match="needs pictures"):
         starting_network("kmeans", config)
-    with pytest.raises(UnpairedError, match="random, kmeans, supervised"):
+    with pytest.raises(UnpairedError, match="random, torchvision, kmeans, supervised"):
         starting_network("imagenet", config)
+
+
+def test_scratch_starts_from_torchvisions_random_weights():
+    """As the authors' code does: uniform weights, and biases that are not zero."""
+    method = create("lpips", width=0.25, form="scratch", start="torchvision")
+    method.prepare([], seed=1)
+    for layer in method.metric.network.features:
+        if isinstance(layer, torch.nn.Conv2d):
+            bound = layer.weight[0].numel() ** -0.5
+            for values in (layer.weight, layer.bias):
+                assert 0.9 * bound < values.abs().max() <= bound
+    with pytest.raises(UnpairedError, match="start 'torchvision' is for alex, vgg, squeeze alone"):
+        create("lpips", net="test_resnet", start="torchvision")
 
 
 def test_supervised_weights_come_from_a_file(tmp_path):
@@ -268,7 +281,7 @@ def test_supervised_weights_come_from_a_file(tmp_path):
 
 
 def test_bad_settings_are_refused():
-    assert FORMS == ("unweighted", "lin", "tune", "scratch")
+    assert FORMS == ("unweighted", "published", "lin", "tune", "scratch")
     with pytest.raises(UnpairedError, match="no form 'line'; did you mean 'lin'"):
         create("lpips", form="line")
     with pytest.raises(UnpairedError, match="dropout must be in"):

@@ -50,8 +50,9 @@ def test_a_distance_that_orders_as_the_scores_do(place):
     def distance(reference: np.ndarray, distorted: np.ndarray) -> float:
         return float(np.mean((reference.astype(float) - distorted) ** 2))
 
-    records = list(TID2013(place, photographs=1))[::10]
-    found = correlations_by_size(records, distance, (128, 384))
+    records = [record.arrays for record in TID2013(place, photographs=1)][::10]
+    pairs = [(r["reference"], r["distorted"], r["mos"].item()) for r in records]
+    found = correlations_by_size(pairs, distance, (128, 384))
     assert found == pytest.approx({"128": 1.0, "384": 1.0, "mean": 1.0})
 
 

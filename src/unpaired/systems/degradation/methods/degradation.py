@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from unpaired.core.errors import UnpairedError
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
@@ -19,6 +20,7 @@ from unpaired.learning.method import TrainingState
 from unpaired.networks.latents import LatentLevel
 
 ITERATIONS = 200_000  # The paper's length (section 4.2).
+T_RANGE = (1.0, 4.0)  # Noise levels of the paper (section 4.4).
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +42,15 @@ class DegradationModel(Denoiser):
 
     Its product is ``degrade``, the generation method 3 of LUD-VAE (section 3.3). As a restorer it
     gives the clean image of generation method 2.
+
+    t_range: in which the noise level of an image is drawn. content_noise_range: the same of the
+    noise that the content path sees, in units of the [0, 1] range; None without one.
     """
 
     Config: ClassVar[type] = DegradationConfig
     sees: ClassVar[tuple[str, ...]] = ("noisy", "unpaired_clean")
+    t_range: ClassVar[tuple[float, float]] = T_RANGE
+    content_noise_range: ClassVar[tuple[float, float] | None] = None
 
     def samples(
         self, packs: Sequence[Pack], *, seed: int, noise: Noise | None, noise_draw: NoiseDraw
@@ -56,12 +63,26 @@ class DegradationModel(Denoiser):
         """The grids of standard normal numbers that ``degrade`` takes."""
         return self.network.latents
 
-    def degrade(self, clean: Tensor, noise: list[Tensor], t: float) -> Tensor:
+    def noise_latents(self, noisy: Tensor, noise: list[Tensor]) -> list[Tensor]:
+        """Return a sample of the noise latents of ``noisy``, which ``degrade`` can take as noise.
+
+        noise: standard normal, as for ``degrade``. Raises UnpairedError where the latents depend on
+        what is decoded of the image's content.
+        """
+        raise UnpairedError(
+            "pairs_from: sampling: posterior is for lud_vae, whose noise latents depend on nothing "
+            "but the noisy picture; leave it out"
+        )
+
+    def degrade(
+        self, clean: Tensor, noise: list[Tensor], t: float, content_noise: float | None = None
+    ) -> Tensor:
         """Return a noisy version of ``clean``, B x C x H x W, neither clamped nor rounded.
 
         noise: standard normal, B x channels x H / px x W / px for every one of ``noise_levels``.
-        t: the noise level, which multiplies the sampled noise latents (section 4.4). Sides are
-        multiples of ``multiple_px``.
+        t: the noise level, which multiplies the sampled noise latents (section 4.4).
+        content_noise: deviation of the noise that the content path sees, where the method has one;
+        None for that of its training. Sides are multiples of ``multiple_px``.
         """
         raise TypeError(f"{type(self).__name__} must define degrade()")
 

@@ -25,12 +25,14 @@ class LUDVAEConfig(DegradationConfig):
 
     blur_kernel_px, blur_std_px: of the Gaussian that the image branch sees its input through.
     kl_weight: weight of the divergence of the noise latents at the end. It grows linearly from 0,
-        in the paper by 1 / 5e8 per iteration, hence to 4e-4.
+        in the paper by 1 / 5e8 per iteration, hence to 4e-4 after 200,000. A shorter training feels
+        less of the same weight and needs a larger one to end as near to N(0, I).
     commitment_weight: of the distance between features and codes (VQ-VAE-2's).
     width, residual_width, residual_blocks, code_dim, codes: of the network.
     start_noise_std: with ``global_residual``, of the noise that latents of N(0, I) are at first.
-        The divergence weighs so little that this scale stays nearly as it is, so it should be that
-        of weak noise of the set: in synthesis t multiplies it by 1 to 4. Not in the paper.
+        In a short training this scale stays nearly as it is: it should be that of the set's noise,
+        or, where the divergence weighs too little to be felt, that of weak noise, because in
+        synthesis t multiplies it by 1 to 4. Not in the paper.
     """
 
     blur_kernel_px: int = 21
@@ -127,7 +129,14 @@ class LUDVAE(DegradationModel):
         self.network.top_codebook.update()
         self.network.bottom_codebook.update()
 
-    def degrade(self, clean: Tensor, noise: list[Tensor], t: float) -> Tensor:
+    def noise_latents(self, noisy: Tensor, noise: list[Tensor]) -> list[Tensor]:
+        _refuse_smaller_than_blur(self.config.blur_kernel_px, *noisy.shape[-2:])
+        with torch.inference_mode():
+            return self.network.encode_noise(noisy, noise)[1]
+
+    def degrade(
+        self, clean: Tensor, noise: list[Tensor], t: float, content_noise: float | None = None
+    ) -> Tensor:
         _refuse_smaller_than_blur(self.config.blur_kernel_px, *clean.shape[-2:])
         with torch.inference_mode():
             codes = self.network.encode_image(clean)

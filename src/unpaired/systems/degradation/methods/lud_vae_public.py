@@ -50,8 +50,15 @@ class PublicLUDVAEConfig(DegradationConfig):
 
 
 class PublicLUDVAE(DegradationModel):
-    """Squared error over the images of both kinds, and the divergence of the noise latents."""
+    """Squared error over the images of both kinds, and the divergence of the noise latents.
 
+    The authors' script for SIDD samples the priors as they are (a "temperature" t of 1), and draws
+    the noise that the content path sees anew for every image, from 30 to 70 of 255. (For DND: t
+    from 1 to 3, noise from 10 to 30.) ``pairs_from.how`` may give other ranges.
+    """
+
+    t_range: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    content_noise_range: ClassVar[tuple[float, float] | None] = (30 / 255, 70 / 255)
     Config: ClassVar[type] = PublicLUDVAEConfig
     config: PublicLUDVAEConfig
 
@@ -97,10 +104,12 @@ class PublicLUDVAE(DegradationModel):
     def _finish(self, content: Tensor, decoded: Tensor) -> Tensor:
         return content + decoded if self.config.global_residual else decoded
 
-    def degrade(self, clean: Tensor, noise: list[Tensor], t: float) -> Tensor:
-        """As described there. (The authors draw the content's noise level anew for every image.)"""
+    def degrade(
+        self, clean: Tensor, noise: list[Tensor], t: float, content_noise: float | None = None
+    ) -> Tensor:
+        std = self.config.content_noise_clean if content_noise is None else content_noise
         with torch.inference_mode():
-            content = clean + self.config.content_noise_clean * noise[0]
+            content = clean + std * noise[0]
             return self._finish(content, self.network.degrade(content, noise[1:], t))
 
     def restore(self, observation: Observation) -> Tensor:

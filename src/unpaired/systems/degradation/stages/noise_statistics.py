@@ -22,7 +22,7 @@ from unpaired.systems.degradation.noise_statistics import (
     white_noise,
     write_table,
 )
-from unpaired.systems.degradation.synthesis import draw_t, synthesize
+from unpaired.systems.degradation.synthesis import draw_levels, synthesize
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def _degrader(path: Path, device: torch.device) -> tuple[str, Corrupt]:
     def corrupt(clean: np.ndarray, number: int) -> np.ndarray:
         image = torch.from_numpy(clean.astype(np.float32) / 255).permute(2, 0, 1)[None]
         key = ("noise statistics", number)
-        pair = synthesize(method, image.to(device), key=key, t=draw_t(key))
+        pair = synthesize(method, image.to(device), key=key, **draw_levels(method, key))
         return to_uint8(pair.noisy[0].permute(1, 2, 0).cpu().numpy())
 
     return name, corrupt

@@ -69,6 +69,8 @@ class DeepImagePrior(PerImageRestorer):
         perturbation_std: of the Gaussian noise that is added to that input anew in every iteration;
             1/30 in the example, where the authors advise 1/20 for noise of 50/255.
         averaging: decay of the running average; 0 gives the last output.
+        precision: "bf16", "fp32", or "auto" for bf16 where the processor has it. The authors' is
+            fp32. That of the run's trainings, unless it is set for the method.
         """
 
         iterations: int = 3000
@@ -78,6 +80,7 @@ class DeepImagePrior(PerImageRestorer):
         perturbation_std: float = 1 / 30
         learning_rate: float = 0.01
         averaging: float = 0.99
+        precision: str = "auto"
 
         def __post_init__(self) -> None:
             if self.iterations < 1:
@@ -135,6 +138,7 @@ class DeepImagePrior(PerImageRestorer):
             optimizer,
             steps=config.iterations,
             device=target.device,
+            precision=config.precision,
             backward=backward,
         )
         return average

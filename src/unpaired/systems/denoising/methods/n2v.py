@@ -31,10 +31,10 @@ class Noise2VoidConfig(DenoiserConfig):
         of a patch.
     radius_px: the replacement comes from a square window of 2 radius_px + 1 pixels.
     with_center: whether it may be the masked pixel itself.
-    per_channel: a network for every channel, as the authors' package does by default, and masks of
-        its own for it; otherwise one network sees all channels, and pixels are masked in all of
-        them (the authors still mask every channel by itself), for in pictures of a camera the noise
-        of the channels belongs together.
+    per_channel: a network for every channel, as the authors' package does by default; otherwise one
+        network sees all channels. Either way every channel is masked by itself, as theirs are. Were
+        a pixel masked in all channels at once, the network would miss what the other channels tell
+        of it, and go on to lean on the pixel itself.
     loss: "mse" or "mae", of the masked pixels.
     """
 
@@ -82,18 +82,17 @@ def draw_masks(
     so all pixels are masked equally often. The window of the replacement is clipped at the borders.
     It may hold other masked pixels, whose values are the original ones. As the authors' code.
 
-    image: B x C x H x W; one generator per image. Returns the masks, B x P x H x W, boolean, and
-    the sources, B x P x H x W, indices into the flattened H x W plane, a pixel's own where it is
-    not masked. P is C with ``per_channel``, else 1.
+    image: B x C x H x W; one generator per image. Returns the masks, B x C x H x W, boolean, and
+    the sources, B x C x H x W, indices into the flattened H x W plane, a pixel's own where it is
+    not masked. Every channel has its own.
     """
-    height, width = image.shape[-2:]
+    channels, height, width = image.shape[1:]
     box = config.box_px
-    planes = image.shape[1] if config.per_channel else 1
     rows, columns = -(-height // box), -(-width // box)
     # One call per image; the remainder of so large an integer is uniform to 1 in 10^15.
     draws = torch.stack(
         [
-            torch.randint(2**62, (2, planes, rows, columns), generator=g, device=image.device)
+            torch.randint(2**62, (2, channels, rows, columns), generator=g, device=image.device)
             for g in generators
         ],
         dim=1,
@@ -108,7 +107,7 @@ def draw_masks(
     mask.scatter_(1, index, True)
     drawn = torch.zeros_like(mask, dtype=torch.int64).scatter_(1, index, source.flatten(1))
     mask, drawn = (
-        plane.view(-1, planes, *extended)[..., :height, :width] for plane in (mask, drawn)
+        plane.view(-1, channels, *extended)[..., :height, :width] for plane in (mask, drawn)
     )
     own = torch.arange(height * width, device=image.device).view(height, width)
     return mask, torch.where(mask, drawn, own)
@@ -132,12 +131,8 @@ def _draw_source(
 
 
 def replace(image: Tensor, source: Tensor) -> Tensor:
-    """Give every pixel the value of its source: B x C x H x W and B x P x H x W -> B x C x H x W.
-
-    P is C, or 1 where all channels share one source.
-    """
-    flat = image.flatten(2)
-    return flat.gather(2, source.flatten(2).expand(flat.shape)).view_as(image)
+    """Give every pixel the value of its source, in its own channel: all B x C x H x W."""
+    return image.flatten(2).gather(2, source.flatten(2)).view_as(image)
 
 
 class RunningStandardization(nn.Module):
@@ -209,7 +204,7 @@ class Noise2Void(Denoiser):
         mask, source = draw_masks(noisy, generators, self.config)
         predicted = self.network(replace(noisy, source))
         error = LOSSES[self.config.loss](predicted, noisy, reduction="none")
-        return {"loss": (error * mask).sum() / mask.expand_as(error).sum()}
+        return {"loss": (error * mask).sum() / mask.sum()}
 
     def restore(self, observation: Observation) -> Tensor:
         """Return one pass over the image as it is; sides are multiples of ``multiple_px``."""

@@ -115,7 +115,9 @@ class Neighbor2Neighbor(Denoiser):
 
     def gamma_at(self, fraction: float) -> float:
         """Weight of the regularizer when ``fraction`` of training is done."""
-        epoch = min(int(fraction * EPOCHS) + 1, EPOCHS)
+        # By whole images: 100 times the binary 0.29 falls short of 29, and an epoch began late.
+        images = round(fraction * self.config.images_seen)
+        epoch = min(images * EPOCHS // self.config.images_seen + 1, EPOCHS)
         return self.config.gamma * epoch / EPOCHS
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:

@@ -45,6 +45,8 @@ class Self2Self(PerImageRestorer):
         keep_probability: with which a value of one pixel and channel is shown to the network.
         dropout: rate in the decoder; the authors take 0.2 for BSD68 at a standard deviation of 25.
         passes: outputs whose mean is the result.
+        precision: "bf16", "fp32", or "auto" for bf16 where the processor has it. The authors' is
+            fp32. That of the run's trainings, unless it is set for the method.
         """
 
         iterations: int = 150_000
@@ -53,6 +55,7 @@ class Self2Self(PerImageRestorer):
         keep_probability: float = 0.7
         dropout: float = 0.3
         passes: int = 100
+        precision: str = "auto"
 
         def __post_init__(self) -> None:
             for name in ("keep_probability", "dropout"):
@@ -84,10 +87,11 @@ class Self2Self(PerImageRestorer):
             return {"loss": dropped_error(network(flipped, known), flipped, known)}
 
         optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-        fit("self2self", losses, optimizer, steps=config.iterations, device=noisy.device)
+        about = {"device": noisy.device, "precision": config.precision}
+        fit("self2self", losses, optimizer, steps=config.iterations, **about)
 
     def _average(self, network: PartialConvUNet, noisy: Tensor) -> Tensor:
-        bf16 = choose_precision("auto", noisy.device) == "bf16"
+        bf16 = choose_precision(self.config.precision, noisy.device) == "bf16"
         total = torch.zeros_like(noisy)
         with torch.no_grad(), torch.autocast(noisy.device.type, torch.bfloat16, enabled=bf16):
             for _ in range(self.config.passes):

@@ -35,7 +35,7 @@ class DistortingAutoencoderConfig:
 
     corruption: of the input. corruption_level: standard deviation of noise in units of the [0, 1]
         range, or the factor of downsampling; unused by the others.
-    layers ... max_channels: see the network. discriminator_layers: used with adversarial_weight.
+    layers ... residual: see the network. discriminator_layers: used with adversarial_weight.
     l1_weight, feature_weight, adversarial_weight: of the losses; 0 leaves one out.
     images_seen: one epoch of ImageNet in the paper.
     """
@@ -51,6 +51,7 @@ class DistortingAutoencoderConfig:
     first_stride: int = 2
     first_channels: int = 16
     max_channels: int = 64
+    residual: bool = False
     discriminator_layers: int = 2
     l1_weight: float = 1.0
     feature_weight: float = 0.0
@@ -93,6 +94,7 @@ class DistortingAutoencoderMethod(Method):
             first_stride=config.first_stride,
             first_channels=config.first_channels,
             max_channels=config.max_channels,
+            residual=config.residual,
         )
         self.features = RandomFeatures() if config.feature_weight else None
         self.discriminator = (

@@ -16,8 +16,8 @@ from torch import Tensor, from_numpy
 from unpaired.core.errors import check_choice
 from unpaired.metrics.fsim import fsim
 from unpaired.metrics.lab_l2 import lab_l2
+from unpaired.metrics.lab_ssim import lab_ssim
 from unpaired.metrics.psnr import psnr_db
-from unpaired.metrics.ssim import ssim
 
 
 def _of_lab(first: Tensor, second: Tensor) -> Tensor:
@@ -41,14 +41,17 @@ def _pictures(batch: Tensor) -> np.ndarray:
 FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": _of_lab,
     "psnr": _of_each(lambda a, b: -psnr_db(a, b)),
-    "ssim": _of_each(lambda a, b: (1 - ssim(a, b)) / 2),
+    "ssim": lambda a, b: (1 - lab_ssim(a, b)) / 2,
     "fsimc": _of_each(lambda a, b: 1 - fsim(a, b)),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureDistanceConfig:
-    """formula: l2 (in CIE Lab), psnr, ssim or fsimc; a similarity is turned into a distance."""
+    """formula: l2 or ssim (both in CIE Lab, as the authors score them), psnr or fsimc.
+
+    A similarity is turned into a distance.
+    """
 
     formula: str = "l2"
 

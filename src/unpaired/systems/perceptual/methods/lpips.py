@@ -29,9 +29,10 @@ from unpaired.networks.feature_networks import (
 from unpaired.networks.kmeans_init import initialize_from_patches
 from unpaired.systems.perceptual.samples import JudgedSamples
 
-STARTS = ("random", "kmeans", "supervised")
+STARTS = ("random", "torchvision", "kmeans", "supervised")
 KMEANS_PICTURES = 1000
-FORMS = ("unweighted", "lin", "tune", "scratch")
+FORMS = ("unweighted", "published", "lin", "tune", "scratch")
+UNTRAINED = FORMS[:2]
 TRIPLETS = 56_600 + 38_100 + 56_600  # of the training sets traditional, cnn and mix
 EPOCHS = 10
 RATIO_EPS = 0.1  # added to distances that are divided by
@@ -43,10 +44,12 @@ class LPIPSConfig:
 
     net, width: the feature network, see `feature_networks.build`. form: lin trains the channels'
     weights alone, tune and scratch the network as well (from given weights or from random ones),
-    unweighted nothing. start: what the network is at first, unless it is another model's, see
-    `starting_network`; kmeans takes the training pictures. version: of the input's scaling, see
-    `LPIPS`. dropout: in the weighted sum. rank_width: of the network that turns two distances into
-    a vote. images_seen: triplets.
+    unweighted nothing, and published is for weights that others have learned. start: what the
+    network is at first, unless it is another model's, see `starting_network`; kmeans takes the
+    training pictures. The thesis starts scratch from Gaussian weights, the authors' code, which
+    made the printed numbers, from torchvision's. version: of the input's scaling, see `LPIPS`.
+    dropout: in the weighted sum. rank_width: of the network that turns two distances into a vote.
+    images_seen: triplets.
     """
 
     net: str = "alex"
@@ -64,8 +67,8 @@ class LPIPSConfig:
     def __post_init__(self) -> None:
         check_choice("lpips", "form", self.form, FORMS)
         check_choice("lpips", "start", self.start, STARTS)
-        if self.start == "kmeans" and self.net not in NETWORKS:
-            raise UnpairedError(f"lpips: start 'kmeans' is for {', '.join(NETWORKS)} alone")
+        if self.start in ("torchvision", "kmeans") and self.net not in NETWORKS:
+            raise UnpairedError(f"lpips: start '{self.start}' is for {', '.join(NETWORKS)} alone")
         if not 0 <= self.dropout < 1:
             raise UnpairedError(f"lpips: dropout must be in [0, 1), not {self.dropout}")
 
@@ -117,7 +120,7 @@ class LPIPSTraining(Method):
             dropout=config.dropout,
         )
         self.metric.network.requires_grad_(self._trains_network)
-        if config.form != "unweighted":
+        if config.form not in UNTRAINED:
             self.rank = RankNetwork(config.rank_width)
         self.train()
 
@@ -156,13 +159,15 @@ class LPIPSTraining(Method):
         return self
 
     def samples(self, packs: Sequence[Pack], *, seed: int, **_: Any) -> JudgedSamples:
+        if self.config.form == "published":
+            raise UnpairedError("lpips: form 'published' learns nothing here; import its weights")
         return JudgedSamples(*packs, seed=seed)
 
     def timing_batch(self, device: torch.device) -> dict[str, Tensor]:
         return super().timing_batch(device) | {"judge": torch.tensor([0.5], device=device)}
 
     def phases(self) -> list[Phase]:
-        if self.config.form == "unweighted":
+        if self.config.form in UNTRAINED:
             return []
         optimizer = torch.optim.Adam(
             [parameter for parameter in self.parameters() if parameter.requires_grad],
@@ -217,17 +222,20 @@ def starting_network(
 ) -> FeatureNetwork:
     """Return the feature network that a distance is computed with or trained from.
 
-    start: "random", see `build_seeded`; "kmeans", stacked k-means of patches of ``pictures``
-    (N x 3 x H x W in [0, 1]); "supervised", the weights that `load_pretrained` finds; or a file, a
-    model of this project that has such a network or weights that `load_pretrained` reads.
+    start: "random" (Gaussian) or "torchvision", see `build_seeded`; "kmeans", stacked k-means of
+    patches of ``pictures`` (N x 3 x H x W in [0, 1]); "supervised", the weights that
+    `load_pretrained` finds; or a file, a model of this project that has such a network or weights
+    that `load_pretrained` reads.
 
     Raises UnpairedError for missing files and pictures, and for models without such a network.
     """
     if start == "supervised":
         return load_pretrained(config.net)
-    if start in ("random", "kmeans"):
+    if start in ("random", "torchvision", "kmeans"):
         of_network = seed_for(seed, "feature network", config.net)
-        network = build_seeded(config.net, config.width, of_network)
+        network = build_seeded(
+            config.net, config.width, of_network, as_torchvision=start == "torchvision"
+        )
         if start == "kmeans":
             if pictures is None:
                 raise UnpairedError("k-means needs pictures to take patches from")
@@ -236,7 +244,7 @@ def starting_network(
         return network
     if Path(start).suffix not in (".pth", ".safetensors"):
         raise UnpairedError(
-            f"no such start of a feature network: {start}; there are random, kmeans, supervised "
+            f"no such start of a feature network: {start}; there are {', '.join(STARTS)} "
             "and files (.safetensors, .pth)"
         )
     return _network_in(Path(start), config)

@@ -9,13 +9,14 @@ photographs. A stem is ``<number>-<photograph>``, so the scene of a patch is kno
 
 * traditional: each of the two patches went through one of the 20 distortions or of their 308
   compositions, all equally likely, at severities uniform in [0, 1].
-* cnn: each went through one of the distorting networks.
+* cnn: each went through another of the distorting networks. Networks have no severity: their output
+  is mixed with the reference, with a weight uniform in [0, 1], of its own for each of the two. So
+  neither which networks they are nor how strong decides alone who is nearer.
 * mix: one of each kind, in either order. What BAPPS mixes is not said; this is inferred.
 * JND pairs are a reference and its distorted version, as ``p0`` and ``p1``. With the severities of
   the triplets hardly any pair would look the same; they are drawn up to `JND_SEVERITY`, at which
-  the observer calls about 28 % of the traditional pairs the same, as people did with theirs.
-  Networks have no severity: of a pair, the output is mixed with the reference, with a weight drawn
-  up to the same bound (about 30 % the same; of unmixed outputs it was 0.5 %).
+  the observer calls about 28 % of the traditional pairs the same, as people did with theirs. The
+  weights of networks' outputs are drawn up to the same bound (about 43 % the same).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unpaired.core.errors import UnpairedError
 from unpaired.core.files import atomic_path
 from unpaired.core.randomness import numpy_generator
 from unpaired.data.sources import embedded
@@ -93,8 +95,11 @@ def render(
 
     networks: files of trained distorting networks; without any, only traditional sets are written.
     A set appears complete or not at all, and takes the place of what was there.
+    Raises UnpairedError for a single network: the patches of a triplet are of different ones.
     """
     distorting = [load(path) for path in networks]
+    if len(distorting) == 1:
+        raise UnpairedError(f"{networks[0]}: one distorting network; triplets need two or more")
     written = [part for part in parts if distorting or part.name == "traditional"]
     for part in written:
         with atomic_path(folder / part.place) as aside:
@@ -187,8 +192,11 @@ def _changes(
     severity = JND_SEVERITY if part.task == "jnd" else 1.0
     kinds = ["traditional", "cnn"] if part.name == "mix" else [part.name, part.name]
     kinds = [kinds[index] for index in rng.permutation(2)][: 1 if part.task == "jnd" else 2]
+    others = iter(rng.permutation(len(networks)) if "cnn" in kinds else ())
     return [
-        _traditional(severity, rng) if kind == "traditional" else _network(networks, severity, rng)
+        _traditional(severity, rng)
+        if kind == "traditional"
+        else _mixed_in(networks[next(others)], severity, rng)
         for kind in kinds
     ]
 
@@ -206,13 +214,8 @@ def _all_traditional() -> tuple:
     return (*((distortion,) for distortion in DISTORTIONS.values()), *compositions())
 
 
-def _network(
-    networks: Sequence[NetworkDistortion], severity_max: float, rng: np.random.Generator
-) -> Distort:
-    """Return a network's output; mixed with what goes in, if not all severities are wanted."""
-    network = networks[rng.integers(len(networks))]
-    if severity_max == 1:
-        return network.apply
+def _mixed_in(network: NetworkDistortion, severity_max: float, rng: np.random.Generator) -> Distort:
+    """Return a network's output mixed with what goes in: networks have no severity."""
     weight = np.float32(rng.uniform(0, severity_max))
     return lambda patch, rng: (1 - weight) * patch + weight * network.apply(patch, rng)
 
