@@ -32,7 +32,8 @@ from scipy.ndimage import binary_erosion
 from torch import Tensor
 
 from unpaired.core.randomness import seed_for
-from unpaired.data.packs import Pack, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
 from unpaired.data.samples import CropSamples
 from unpaired.data.sources import color_scenes as color_scenes
 from unpaired.data.sources.color_scenes import BINS, CLASSES, COLORS, true_distribution

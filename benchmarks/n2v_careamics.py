@@ -25,7 +25,9 @@ from careamics.config.factories import create_advanced_n2v_config
 
 from unpaired.core.randomness import seed_for
 from unpaired.data.noise import get_noise
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.samples import CropSamples
 from unpaired.learning.create import create
 from unpaired.learning.method import Observation

@@ -31,7 +31,9 @@ from PIL import Image
 
 from unpaired.core.files import state_of
 from unpaired.core.randomness import numpy_generator
-from unpaired.data.packs import LazyParts, Pack, Part, Parts, Record, write_pack_in_parts
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.packs import Pack
+from unpaired.data.records import LazyParts, Part, Parts, Record
 from unpaired.data.sources.imagenet import TOGETHER
 from unpaired.imaging.finding import names_in
 

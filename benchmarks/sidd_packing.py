@@ -24,7 +24,8 @@ import scipy.io
 
 from unpaired.core.randomness import numpy_generator
 from unpaired.data.matlab import read_array, write_v5, write_v73
-from unpaired.data.packs import write_pack, write_pack_in_parts
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.pack_writing import write_pack
 from unpaired.data.sources.sidd import PATTERN_OF_PHONE, Instance, medium_raw
 from unpaired.imaging.camera import NoiseLevels, add_noise, digitize
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.sources.embedded import test_records as embedded_test_records
 from unpaired.data.sources.embedded import train_records as embedded_train_records
 

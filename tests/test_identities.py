@@ -42,7 +42,7 @@ def _identities(plan: TablePlan) -> dict:
         ],
         "scored": [[s.stem, s.model.id, *(other.id for _, other in s.inputs)] for s in plan.scores],
         "models": [_model(model) for model in models],
-        "budgets": plan.measured_budgets,
+        "budgets": [budget.id for budget in plan.measured_budgets],
     }
 
 

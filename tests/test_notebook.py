@@ -9,11 +9,17 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "denoise.ipynb"
+# A reader gives it more time than a test, which looks at what the cells do.
+MINUTES = {"minutes=1": "minutes=0.4", "minutes=0.5": "minutes=0.3"}
 
 
 @pytest.mark.long
 def test_the_notebook_runs(tmp_path):
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    for of_a_reader, of_the_test in MINUTES.items():
+        assert of_a_reader in text
+        text = text.replace(of_a_reader, of_the_test)
+    notebook = nbformat.reads(text, as_version=4)
     NotebookClient(notebook, timeout=500, resources={"metadata": {"path": tmp_path}}).execute()
     printed = [
         output.get("text", "")

@@ -14,15 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data import packs
-from unpaired.data.packs import (
-    COLUMNS,
-    Pack,
-    Record,
-    check_disjoint,
-    open_verified,
-    write_pack,
-)
+from unpaired.data import pack_format, pack_writing
+from unpaired.data.disjoint import check_disjoint
+from unpaired.data.pack_format import COLUMNS
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack, open_verified
+from unpaired.data.records import Record
 
 OPTIONS = {"source": "s", "value_range": (0, 255), "color_space": "sRGB", "settings": {"a": 1}}
 
@@ -47,7 +44,7 @@ def test_any_size_comes_back_and_any_crop_is_its_part(tmp_path_factory, height, 
 
 def test_chunks_waste_little():
     with h5py.File.in_memory() as file:
-        from unpaired.data.packs import _append
+        from unpaired.data.pack_writing import _append
 
         _append(file, Record("x", {"image": image(375, 500)}, "s"), 0)
         chunks = file["image/00000000"].chunks
@@ -111,7 +108,8 @@ def test_a_write_that_the_system_refuses_is_one_line_and_keeps_the_previous_pack
 import resource, signal, numpy as np
 from pathlib import Path
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.records import Record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 records = (Record(str(n), {{"image": np.zeros((300, 300, 3), np.uint8)}}, str(n)) for n in range(9))
@@ -291,7 +289,8 @@ def test_what_the_system_has_against_reading_is_no_damage(make_pack, monkeypatch
 
 
 def test_the_digest_is_that_of_one_text_of_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(packs, "ROWS_IN_MEMORY", 8)
+    for module in (pack_format, pack_writing):
+        monkeypatch.setattr(module, "ROWS_IN_MEMORY", 8)
     names = [f'n{number}/é "{number}"\\' for number in range(17)]
     pixel = np.zeros((1, 1, 3), np.uint8)
     records = [Record(name, {"image": pixel}, f"s:{name}", "ab") for name in names]

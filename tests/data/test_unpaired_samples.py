@@ -8,7 +8,9 @@ from torch.utils.data import DataLoader
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.data.noise import get_noise
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.unpaired_samples import UnpairedSamples
 from unpaired.learning.create import create
 

@@ -74,10 +74,12 @@ def test_no_network(project, finished, monkeypatch):
     "odd",
     [
         {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"LC_ALL": "tr_TR.UTF-8", "LANG": "no_SUCH"},
-        {"TZ": "Pacific/Kiritimati", "COLUMNS": "5", "TERM": "dumb"},
+        {
+            **{"LC_ALL": "tr_TR.UTF-8", "LANG": "no_SUCH"},
+            **{"TZ": "Pacific/Kiritimati", "COLUMNS": "5", "TERM": "dumb"},
+        },
     ],
-    ids=["ASCII", "a locale that is not there", "another day"],
+    ids=["ASCII", "no such locale, another day, a narrow terminal"],
 )
 def test_locales_clocks_and_terminals(project, finished, monkeypatch, odd):
     surroundings = os.environ | {"PYTHONPATH": str(project.folder / "src")} | odd

@@ -15,7 +15,7 @@ from unpaired.imaging.outputs import (
     MARKER,
     LeftOut,
     Outcome,
-    check_file,
+    check_files,
     plan_outputs,
     refuse_unwritable,
     results_in,
@@ -266,19 +266,28 @@ def test_a_folder_without_permission_is_refused_beforehand(inside, tmp_path):
         refuse_unwritable([tmp_path / "locked" / "out"])
 
 
-def test_a_single_table_is_checked_as_well(tmp_path):
-    check_file(None)
-    check_file(tmp_path / "new" / "t.csv")
+def test_a_table_to_write_is_checked_as_well(tmp_path):
+    check_files(None)
+    check_files(tmp_path / "new" / "t.csv")
     assert not (tmp_path / "new").exists()
     (tmp_path / "t.csv").write_text("x")
-    check_file(tmp_path / "t.csv", overwrite=True)
+    check_files(tmp_path / "t.csv", overwrite=True)
     for path, reason in (
         (tmp_path / "t.csv", "there already"),
         (tmp_path / "t.csv" / "u.csv", "is a file, not a folder"),
         (tmp_path, "a folder, not a file"),
     ):
         with pytest.raises(UnpairedError, match=reason):
-            check_file(path)
+            check_files(path)
+
+
+def test_files_that_are_there_are_named_at_once(tmp_path):
+    paths = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
+    for path in paths[:2]:
+        path.write_text("x")
+    with pytest.raises(UnpairedError, match=r"a\.csv; \S*b\.csv: there already; .*--overwrite"):
+        check_files(*paths)
+    check_files(*paths, overwrite=True)
 
 
 def test_what_is_left_out_is_told_in_a_line_for_every_reason():

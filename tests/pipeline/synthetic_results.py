@@ -87,9 +87,9 @@ def make_results(root: Path, *, images: int = 3, table: Table = TABLE, **config)
         if model.is_trained:
             _write_training(root / f"results/models/{model.id}", model.spec)
     (root / "results/budgets").mkdir(exist_ok=True)
-    for method in plan.measured_budgets:
-        budget = {"hours": None if method == "cbm3d" else 12.5, "hours_per": "training"}
-        (root / f"results/budgets/{method}.json").write_text(json.dumps(budget))
+    for one in plan.measured_budgets:
+        budget = {"hours": None if one.method == "cbm3d" else 12.5, "hours_per": "training"}
+        (root / one.file).write_text(json.dumps(budget))
     _write_tables(plan, root)
     return plan
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Identity, Pack, Record, write_pack
+from unpaired.data.pack_format import Identity
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.pipeline.packing import add_pack_options, make_pack
 
 STAMP = {"dataset": "a", "pictures": "0123"}

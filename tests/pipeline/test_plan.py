@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from unpaired.core.errors import UnpairedError
-from unpaired.pipeline.datasets import folder_of, get_dataset
+from unpaired.pipeline.datasets import folder_in, folder_of, get_dataset
 from unpaired.pipeline.plan import plan_table, plan_tables
 from unpaired.pipeline.settings import load_settings, parse_settings
 from unpaired.pipeline.specs import plan_model
@@ -432,3 +432,11 @@ def test_embedded_photographs_and_a_folder_are_one_training_set(tmp_path):
         plan(train_set="embedded_train_and_kodak")
     with pytest.raises(UnpairedError, match="unknown data set 'min'; did you mean 'mine'"):
         plan(folders={"mine": str(tmp_path)}, train_set="embedded_train_and_min")
+
+
+def test_a_name_tells_which_folder_it_holds():
+    folders = {"mine": "", "embedded": ""}
+    assert folder_in("mine", folders) == folder_in("embedded_train_and_mine", folders) == "mine"
+    assert folder_in("embedded", folders) == "embedded"
+    assert folder_in("embedded_train", folders) is None
+    assert folder_in("embedded_train_and_kodak", folders) is None

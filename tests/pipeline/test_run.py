@@ -10,6 +10,7 @@ from tests.conftest import REPOSITORY
 from unpaired import catalog
 from unpaired.catalog.system import Artifact, Condition, MethodEntry, Metric, Output, Scorer, Stage
 from unpaired.core.errors import UnpairedError
+from unpaired.pipeline.models import Budget
 from unpaired.pipeline.plan import plan_tables
 from unpaired.pipeline.report.numbers import describe_noise
 from unpaired.pipeline.run import Run, as_arguments
@@ -96,6 +97,15 @@ def test_models_pairs_and_scores_are_found_by_name():
         assert model.id == name
     assert {pairs.model.id for pairs in run.pairs.values()} <= run.models.keys()
     assert all(score.stem == stem for stem, score in run.scores.items())
+
+
+def test_models_that_others_wait_for_are_trained_first():
+    run = run_of([table for table in TABLES if table.number == 8])
+    names = {model.method: run.waiting[model.id] for model in run.models.values()}
+    assert names["portrait_features"] == names["sud"] == 0
+    # sud, sud_noise, and sud2 with its three ablations are given the diffusion model.
+    assert names["ddpm"] == 6
+    assert names["supervised_start"] == 7
 
 
 def test_models_of_data_belong_to_runs_that_read_what_they_make():
@@ -217,7 +227,7 @@ def test_a_model_that_rows_need_is_trained_once_and_first():
 
 @pytest.mark.usefixtures("toys")
 def test_a_method_that_needs_others_has_no_budget_and_a_condition_has_a_title():
-    assert only(run_of([toy_table()])).measured_budgets == ["toy_prior"]
+    assert only(run_of([toy_table()])).measured_budgets == [Budget("toy_prior")]
     assert describe_noise("hole") == "a hole"
 
 

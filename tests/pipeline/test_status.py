@@ -14,6 +14,7 @@ from unpaired.data.sources.embedded import test_records as embedded_test_records
 from unpaired.pipeline import budgets as costs
 from unpaired.pipeline import estimates
 from unpaired.pipeline.estimates import Records, reference_of_table, references
+from unpaired.pipeline.models import Budget
 from unpaired.pipeline.plan import plan_table
 from unpaired.pipeline.settings import load_settings, parse_settings
 from unpaired.pipeline.specs import plan_model
@@ -156,7 +157,7 @@ def test_tables_that_the_settings_refuse(tmp_path):
     assert lines[0].startswith("Table 1 ")
     with pytest.raises(UnpairedError, match="the table has no 'n2c'"):
         report(settings, tmp_path, 3)
-    known = "1, 2, 3, 4, 6, 7, 10, 19, 20"
+    known = "1, 2, 3, 4, 6, 7, 8, 10, 19, 20"
     with pytest.raises(UnpairedError, match=f"there is no table 9; there are: {known}"):
         report(settings, tmp_path, 9)
     with pytest.raises(UnpairedError, match="no tables here"):
@@ -181,7 +182,7 @@ def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
         assert " min on 2 cores" in own
     assert "not made; takes about 20 min on 2 cores; goes without kodak, bsd300" in lines[0]
     assert "takes about 4.0 min on 2 cores, with table 20" in text
-    assert "make all: snakemake --cores all (at most 62 min on 2 cores)" in text
+    assert "make all: snakemake --cores all (at most 76 min on 2 cores)" in text
 
 
 def test_the_line_follows_the_table_until_it_is_done(tmp_path):
@@ -240,18 +241,37 @@ def test_every_table_and_every_trained_method_of_a_paper_has_a_reference():
 
 def test_budgets_of_this_machine_come_before_the_reference(tmp_path):
     papers = {"training": {}, "network": {}}
-    estimate = Records(tmp_path).training(model("n2v", **papers))
-    assert estimate.seconds == 190 * 3600
+    estimate = Records(tmp_path).training(model("n2n", **papers))
+    assert estimate.seconds == 440 * 3600
     assert estimate.source == "reference, one processor core"
+    add_budget(tmp_path, "n2n", 2.0)
+    assert Records(tmp_path).training(model("n2n", **papers)).seconds == 7200
+
+
+def test_what_a_row_sets_of_the_papers_training_has_a_budget_of_its_own(tmp_path):
+    of_table = {"training": {}, "network": {}, "defaults": {"per_channel": True}}
+    own = model("n2v", **of_table)
+    assert own.budget == Budget("n2v", {"per_channel": True})
     add_budget(tmp_path, "n2v", 2.0)
-    assert Records(tmp_path).training(model("n2v", **papers)).seconds == 7200
+    add_budget(tmp_path, own.budget.id, 6.0)
+    records = Records(tmp_path)
+    assert records.training(own).seconds == 6 * 3600
+    assert records.training(model("n2v", training={}, network={})).seconds == 2 * 3600
+    # A run that replaces the table's default does not cost what the paper's training does.
+    one_network = {"overrides": {"n2v": {"per_channel": False}}}
+    assert records.training(model("n2v", **of_table, **one_network)) is None
+
+
+def test_the_reference_is_for_patches_and_pictures_of_the_methods_own(tmp_path):
+    papers = {"training": {}, "network": {}}
+    assert Records(tmp_path).training(model("n2c", **papers, defaults={"patch_px": 128})) is None
 
 
 # ---- Estimates ----------------------------------------------------------------------------------
 
 
-def model(name="n2c", seed=1, noise="gauss25", options=None, **config):
-    row = Row(name=name, method=name, options=options or {})
+def model(name="n2c", seed=1, noise="gauss25", options=None, defaults=None, **config):
+    row = Row(name=name, method=name, options=options or {}, defaults=defaults or {})
     return plan_model(parse_settings(SMALL | config), TABLE, noise, row, seed)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,12 +46,6 @@ class ClusterProject(Project):
         return super().command("--profile", self.profile, *soon, *arguments)
 
 
-@pytest.fixture
-def project(cluster, tmp_path) -> ClusterProject:
-    """A fresh copy of the project without results."""
-    return make_project(cluster, tmp_path / "project")
-
-
 @pytest.fixture(scope="module")
 def finished(cluster, tmp_path_factory) -> tuple[ClusterProject, list[dict[str, str]]]:
     """A project with a finished smoke run, and its jobs; tests must not change it."""
@@ -59,6 +54,15 @@ def finished(cluster, tmp_path_factory) -> tuple[ClusterProject, list[dict[str, 
     result = done.run(*SMOKE)
     assert result.returncode == 0, result.stdout + result.stderr
     return done, [job for job in cluster.jobs() if job["JobId"] not in before]
+
+
+@pytest.fixture
+def project(cluster, finished, tmp_path) -> ClusterProject:
+    """A fresh copy of the project whose data sets are packed already."""
+    packed = make_project(cluster, tmp_path / "project")
+    for name in ("results/packs", "results/data_sets", ".snakemake"):
+        shutil.copytree(finished[0].folder / name, packed.folder / name)
+    return packed
 
 
 def make_project(cluster: Cluster, folder: Path, profile: str = "profiles/slurm") -> ClusterProject:
@@ -70,7 +74,7 @@ def make_project(cluster: Cluster, folder: Path, profile: str = "profiles/slurm"
 TABLE = "results/table1.part.csv"
 SMOKE = [
     *("--configfile", "config/smoke.yaml"),
-    *("--config", "methods=[n2n,neighbor2neighbor]", "device=cpu"),
+    *("--config", "methods=[neighbor2neighbor]", "device=cpu"),
     # The cluster's GPUs are no GPUs, so what asks for them computes on the CPU all the same.
     *("--set-resources", "train:gpu=1"),
     *("--", TABLE),

@@ -41,6 +41,33 @@ TINY = [
     f"overrides={json.dumps(TINY_OVERRIDES)}",
 ]
 CAMERA = ["noises=[camera]", "testsets=null"]
+# Constants of a copy of the project: less drawn data, made and scored in the same way.
+FEW_SCENES = {
+    "src/unpaired/data/sources/color_scenes.py": {
+        'SCENES = {"train": 2000, "test": 60}': 'SCENES = {"train": 100, "test": 20}',
+    },
+}
+FEW_JUDGMENTS = {
+    "src/unpaired/systems/perceptual/__init__.py": {
+        "DISTORTING_NETWORKS = 24": "DISTORTING_NETWORKS = 3",
+    },
+    "src/unpaired/systems/perceptual/sources/simulated_bapps.py": {
+        '{"traditional": 600, "cnn": 400, "mix": 600}': '{"traditional": 60, "cnn": 40, "mix": 60}',
+        '{"traditional": 600, "cnn": 600}': '{"traditional": 60, "cnn": 60}',
+        '{"traditional": 400, "cnn": 400}': '{"traditional": 40, "cnn": 40}',
+    },
+    "src/unpaired/systems/perceptual/distortions/growth.py": {"PATCHES = 24": "PATCHES = 4"},
+}
+
+
+def make_less(project, changes: dict[str, dict[str, str]]) -> None:
+    for name, constants in changes.items():
+        path = project.folder / name
+        text = path.read_text()
+        for before, after in constants.items():
+            assert text.count(before) == 1, (name, before)
+            text = text.replace(before, after)
+        path.write_text(text)
 
 
 def lines_of(project, number: int, *settings: str) -> list[dict[str, str]]:
@@ -78,6 +105,7 @@ def test_every_row_on_real_noise_is_run(project, number):
 @pytest.mark.workflow
 @pytest.mark.long
 def test_every_row_of_colorization_is_run_and_drawn(project):
+    make_less(project, FEW_SCENES)
     figures = [
         f"results/figures/table10_{name}.png"
         for name in ("methods", "temperatures", "histograms", "distributions")
@@ -104,6 +132,7 @@ def test_every_row_of_colorization_is_run_and_drawn(project):
 @pytest.mark.workflow
 @pytest.mark.long
 def test_every_distance_is_judged_and_drawn(project):
+    make_less(project, FEW_JUDGMENTS)
     tiny = "lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}"
     figures = ["two_afc", "two_afc_jnd", "lpips_weights", "disagreements", "distortions"]
     settings = [*TINY[:-1], f"overrides={{{tiny}}}", "noises=[none]", "testsets=null"]
@@ -125,5 +154,35 @@ def test_every_distance_is_judged_and_drawn(project):
         assert all(
             0 <= float(line["value"]) <= 100 for line in lines if line["metric"] != "correlation"
         )
+    again = project.run(*settings, "-n", "--", *targets)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.workflow
+@pytest.mark.long
+def test_every_reconstruction_of_few_pairs_is_run_and_drawn(project):
+    network = {"widths": "8 16", "groups": 4}
+    tiny = {
+        method: DEMO_OVERRIDES[method] | network | {"images_seen": 20, "validate_every_images": 10}
+        for method in ("supervised_start", "supervised", "sud", "sud_noise", "sud2")
+    }
+    tiny["ddpm"] = DEMO_OVERRIDES["ddpm"] | network | {"images_seen": 32}
+    tiny["portrait_features"] = DEMO_OVERRIDES["portrait_features"] | {"images_seen": 64}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump({"overrides": tiny}))
+    targets = ["results/table8.csv", "results/table8_differences.csv"]
+    targets += [
+        f"results/figures/table8_{name}.png" for name in ("examples", "portraits", "drift", "prior")
+    ]
+    settings = ["--cores", "2", "--configfile", "tiny.yaml", "--config", "device=cpu"]
+    done = project.run(*settings, "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(project.folder / "results/table8.csv", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["scale"]]
+    table = load_table(REPOSITORY / "config/tables/table8.yaml")
+    assert {line["dataset"] for line in lines} == {"drawn_portraits"}
+    assert {line["method"] for line in lines} == {
+        row.printed_as or row.name for row in table.rows if not row.only_at
+    }
+    assert {line["metric"] for line in lines} == set(table.metrics)
     again = project.run(*settings, "-n", "--", *targets)
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -88,7 +88,8 @@ def test_the_entry_and_the_reader_of_pairs_are_found_and_packed(project):
     packing = (
         "from pathlib import Path\n"
         "from unpaired.data.sources.garden_pairs import records\n"
-        "from unpaired.data.packs import Pack, write_pack\n"
+        "from unpaired.data.pack_writing import write_pack\n"
+        "from unpaired.data.packs import Pack\n"
         "write_pack(Path('pairs.h5'), records(Path('data/garden_pairs')), source='garden_pairs',"
         " value_range=(0, 255), color_space='sRGB', settings={})\n"
         "print(len(Pack(Path('pairs.h5'))))"

@@ -19,14 +19,14 @@ from unpaired.core.locks import locked, nobody_at_work
 from unpaired.core.start_server import start_server
 from unpaired.data.contents import contents_of
 from unpaired.pipeline.datasets import (
-    EMBEDDED_AND,
+    folder_in,
     folder_of,
     get_dataset,
     how_to_get,
     is_present,
     require_typed_paths,
 )
-from unpaired.pipeline.models import Model, Pairs, Score, TablePlan, short_hash, uses_gpu
+from unpaired.pipeline.models import Budget, Model, Pairs, Score, TablePlan, short_hash, uses_gpu
 from unpaired.pipeline.plan import plan_tables
 from unpaired.pipeline.run import Run, as_arguments
 from unpaired.pipeline.settings import canonical_json, parse_settings
@@ -133,7 +133,7 @@ wildcard_constraints:
     protocol=r"[a-z0-9_]+_(whole|crop\d+)_r\d+",
     noise="|".join(sorted({noise for table in TABLES for noise in table.all_noises})),
     read_out=r"(\.[a-z0-9_]+)?",
-    method=r"[a-z0-9_]+",
+    budget=r"[a-z0-9_]+(-[0-9a-f]{10})?",
 
 
 def get_model(wildcards) -> Model:
@@ -142,6 +142,12 @@ def get_model(wildcards) -> Model:
             f"no table of these settings uses model {wildcards.model}; see results/models for others"
         )
     return RUN.models[wildcards.model]
+
+
+def get_budget(wildcards) -> Budget:
+    if wildcards.budget not in RUN.budgets:
+        exit_with(f"no table of these settings has a row with the budget {wildcards.budget}")
+    return RUN.budgets[wildcards.budget]
 
 
 def get_pairs(wildcards) -> Pairs:
@@ -218,11 +224,12 @@ def report_input(wildcards):
 def options_of_pack(name):
     """The data set, where its pictures lie, and where work in progress does."""
     dataset, pictures = get_dataset(name, SETTINGS), pictures_of(name)
-    own = ["--own"] if name.removeprefix(EMBEDDED_AND) in SETTINGS.folders else []
+    own = folder_in(name, SETTINGS.folders)
+    whose = [] if own is None else [f"--own={own}"]
     folder = folder_of(dataset, SETTINGS)
     at = [] if folder is None else [f"--folder={folder}"]
     known = [] if pictures is None else [f"--pictures={pictures}"]
-    return [f"--dataset={name}", *own, *at, *known, f"--work={work_path('packs', name)}"]
+    return [f"--dataset={name}", *whose, *at, *known, f"--work={work_path('packs', name)}"]
 
 
 def pack_options(wildcards, input):
@@ -468,7 +475,7 @@ def table_input(wildcards):
     return {
         "scores": [f"{score.stem}.{suffix}" for score in plan.scores for suffix in ("csv", "json")],
         "models": [f"results/models/{model.id}/model.json" for model in plan.trainings],
-        "budgets": [f"results/budgets/{method}.json" for method in plan.measured_budgets],
+        "budgets": [budget.file for budget in plan.measured_budgets],
         # Its digest stands in the params: a clone's newer file time says nothing.
         "paper_numbers": local(ancient(paper_numbers_of(plan))),
     }

@@ -1,10 +1,10 @@
 rule budget:
     output:
-        "results/budgets/{method}.json",
+        "results/budgets/{budget}.json",
     log:
-        "results/logs/budget/{method}.log",
+        "results/logs/budget/{budget}.log",
     benchmark:
-        "results/benchmarks/budget/{method}.tsv"
+        "results/benchmarks/budget/{budget}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -15,14 +15,17 @@ rule budget:
         disk_mb=need("budget", "disk_mb"),
         runtime=need("budget", "runtime"),
     params:
+        method=lambda wildcards: get_budget(wildcards).method,
+        options=lambda wildcards: canonical_json(get_budget(wildcards).options),
         code=lambda wildcards: fingerprint(
-            "unpaired.stages.budget", catalog.method(wildcards.method).module
+            "unpaired.stages.budget", catalog.method(get_budget(wildcards).method).module
         ),
     message:
-        "Measure what the paper's budget of {wildcards.method} would cost"
+        "Measure what the paper's budget of {params.method} would cost"
     shell:
-        "python -m unpaired.core.start unpaired.stages.budget --method {wildcards.method:q}"
-        " --device {resources.device:q} --output {output:q} > {log:q} 2>&1"
+        "python -m unpaired.core.start unpaired.stages.budget --method {params.method:q}"
+        " --options {params.options:q} --device {resources.device:q} --output {output:q}"
+        " > {log:q} 2>&1"
 
 
 rule table:

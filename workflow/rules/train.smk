@@ -9,6 +9,7 @@ rule train:
         "results/logs/train/{model}.log",
     benchmark:
         "results/benchmarks/train/{model}.tsv"
+    priority: lambda wildcards: RUN.waiting[wildcards.model]
     conda:
         ENVIRONMENT
     threads: lambda wildcards: get_model(wildcards).spec["threads"] * TRAINING.devices

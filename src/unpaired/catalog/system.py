@@ -47,7 +47,8 @@ class MethodEntry:
     imports_weights: "module:function" that reads weights which others published. packaged: those
         of them that need no file, because packages have them.
     deviations: what its code does otherwise than the paper or the authors' code, whatever the
-        settings: sentences that stand below its tables and on their pages.
+        settings: sentences that stand below its tables and on their pages. deviations_on_raw: the
+        same, below tables where it meets raw pictures.
     """
 
     target: str
@@ -61,6 +62,7 @@ class MethodEntry:
     imports_weights: str | None = None
     packaged: Packaged | None = None
     deviations: tuple[str, ...] = ()
+    deviations_on_raw: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -72,13 +74,15 @@ class Metric:
     """What stands in a cell.
 
     match, near: differences to the paper that are called so, whatever their sign. A printed value
-    is rounded, and seeds differ by about the first.
+    is rounded, and seeds differ by about the first. deviations: as a method's, below tables that
+    have such cells.
     """
 
     title: str
     decimals: int
     match: float
     near: float
+    deviations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

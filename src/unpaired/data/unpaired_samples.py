@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unpaired.core.randomness import seed_for
+from unpaired.data.disjoint import check_disjoint
 from unpaired.data.noise import Noise
-from unpaired.data.packs import Pack, check_disjoint
+from unpaired.data.packs import Pack
 from unpaired.data.samples import CropSamples, NoiseDraw
 
 

@@ -146,14 +146,14 @@ def refuse_unwritable(folders: Iterable[Path]) -> None:
             ) from None
 
 
-def check_file(path: Path | None, *, overwrite: bool = False) -> None:
-    """Check a single file that is to be written later, a table for instance; None is none.
+def check_files(*paths: Path | None, overwrite: bool = False) -> None:
+    """Check files that are to be written later, a table for instance; None is none.
 
     Raises UnpairedError as `plan_outputs` does.
     """
-    if path is not None:
-        refuse_existing([Path(path)], overwrite)
-        refuse_unwritable([Path(path).parent])
+    named = [Path(path) for path in paths if path is not None]
+    refuse_existing(named, overwrite)
+    refuse_unwritable(path.parent for path in named)
 
 
 def results_in(folder: Path) -> list[Path]:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
-from unpaired.core.errors import UnpairedError, list_some, suggest
+from unpaired.core.errors import UnpairedError, suggest
 from unpaired.data.noise import get_noise
-from unpaired.imaging.outputs import check_file
+from unpaired.imaging.outputs import check_files
 from unpaired.learning.create import create
 from unpaired.learning.method import Method
 from unpaired.learning.weights import is_model, save_model
@@ -144,7 +144,7 @@ def import_weights(
     """
     published: Published = catalog.load(_entry(method).imports_weights)
     output = output or weights_path(method, published.name_of(path, noise))
-    check_file(output, overwrite=overwrite)
+    check_files(output, overwrite=overwrite)
     if is_model(path):
         raise UnpairedError(f"{path}: a model of this project already; use it with --model")
     save_model(output, method, published.read(path), dict(published.notes))
@@ -164,11 +164,7 @@ def import_packaged(
     if entry.packaged is None:
         raise UnpairedError(f"'{method}': no package has its weights; name its authors' file")
     outputs = {name: weights_path(method, name) for name in entry.packaged.names}
-    present = [str(output) for output in outputs.values() if output.is_file()]
-    if present and not overwrite:
-        raise UnpairedError(f"{list_some(present)}: there already; to replace them add --overwrite")
-    for output in outputs.values():
-        check_file(output, overwrite=True)
+    check_files(*outputs.values(), overwrite=overwrite)
     published: Packed = catalog.load(entry.imports_weights)
     for name, built in published.read_packages(archives).items():
         save_model(outputs[name], method, built, dict(published.notes))

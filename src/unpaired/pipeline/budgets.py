@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,12 @@ STEPS = 2
 ENOUGH_SECONDS = 2.0  # A step that takes longer is not taken again.
 
 
-def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
+def paper_budget(
+    name: str, device: str = "auto", options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Measure a step of a method with the paper's settings, and multiply by the paper's length.
+
+    options: what a table sets of them, beside the method's own.
 
     Returns hours, and what they are for: "training", or "image" (of 768 x 512) for a method that is
     fitted to every image; hours is None for one that is not fitted at all. One thread or one GPU,
@@ -32,11 +36,10 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
     precision = choose_precision("auto", chosen)
     if chosen.type == "cpu":
         keep_freed_memory()
-    method = create(name)
+    method = create(name, **(options or {}))
     about = {"device": describe(chosen), "precision": precision}
     if catalog.method(name).is_trained:
-        images_seen = sum(phase.images_seen for phase in method.phases())
-        seconds = images_seen * _seconds_per_image_seen(method.to(chosen), chosen, precision)
+        seconds = _seconds_of_training(method.to(chosen), chosen, precision)
         return about | {"hours": seconds / 3600, "hours_per": "training"}
     if not hasattr(method.config, "iterations"):
         return about | {"hours": None, "hours_per": "image"}
@@ -47,9 +50,12 @@ def paper_budget(name: str, device: str = "auto") -> dict[str, Any]:
     }
 
 
-def _seconds_per_image_seen(method: Method, device: torch.device, precision: str) -> float:
-    batch = method.timing_batch(device)
-    phase = method.phases()[-1]
+def _seconds_of_training(method: Method, device: torch.device, precision: str) -> float:
+    batch = method.timing_batch(device)  # First: it gives the method what its phases may need.
+    phases = method.phases()
+    if not phases:
+        return 0.0
+    phase = phases[-1]
 
     def step() -> None:
         for turn, optimizer in phase.turns.items():
@@ -62,7 +68,7 @@ def _seconds_per_image_seen(method: Method, device: torch.device, precision: str
                 precision=precision,
             )
 
-    return _fastest(step, device)
+    return sum(phase.images_seen for phase in phases) * _fastest(step, device)
 
 
 def _seconds_per_iteration(name: str, device: torch.device) -> float:

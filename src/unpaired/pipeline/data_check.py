@@ -11,7 +11,7 @@ from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.data.sources import DataSet
 from unpaired.pipeline.datasets import (
-    EMBEDDED_AND,
+    folder_in,
     folder_of,
     get_dataset,
     how_to_get,
@@ -58,7 +58,7 @@ def _line(dataset: DataSet, settings: Settings) -> str:
         return f"found    {dataset.name}: made by the workflow ({dataset.where})"
     folder = folder_of(dataset, settings)
     try:
-        count = _count(dataset, folder)
+        count = _count(dataset, folder, settings)
     except (UnpairedError, OSError) as error:
         return f"bad      {dataset.name}: {error}"
     expected = dataset.pictures
@@ -66,13 +66,14 @@ def _line(dataset: DataSet, settings: Settings) -> str:
     return f"found    {dataset.name}: {count} pictures in {folder}{short}"
 
 
-def _count(dataset: DataSet, folder: Path) -> int:
-    from unpaired.data.packs import Source
+def _count(dataset: DataSet, folder: Path, settings: Settings) -> int:
+    from unpaired.data.records import Source
     from unpaired.data.sources.embedded import TRAIN
     from unpaired.imaging.finding import find_pictures
 
     records = open_reader(dataset)(folder)
     if isinstance(records, Source):
         return records.count()
-    embedded = len(TRAIN) if dataset.name.startswith(EMBEDDED_AND) else 0
+    own = folder_in(dataset.name, settings.folders)
+    embedded = len(TRAIN) if own not in (None, dataset.name) else 0
     return embedded + len(find_pictures([folder]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Container, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from unpaired.data.contents import holds_pictures
 from unpaired.data.sources import DataSet
 
 if TYPE_CHECKING:
-    from unpaired.data.packs import Record
+    from unpaired.data.records import Record
     from unpaired.pipeline.settings import Settings
 
 # A training set of the embedded photographs and of one folder: this, then the folder's name.
@@ -29,42 +28,42 @@ def get_dataset(name: str, settings: Settings) -> DataSet:
     Raises UnpairedError if there is no such data set.
     """
     listed = catalog.datasets()
+    own = folder_in(name, settings.folders)
+    if own in listed:
+        raise UnpairedError(f"config: folders.{own}: the name of a listed data set; rename it")
     if name in listed:
-        if name in settings.folders:
-            raise UnpairedError(f"config: folders.{name}: the name of a listed data set; rename it")
         return listed[name]
-    if (own := name.removeprefix(EMBEDDED_AND)) != name:
-        folder = get_dataset(own, settings)
-        if own not in settings.folders:
-            raise UnpairedError(f"config: {name}: '{own}' is no name in folders")
-        return replace(
-            folder,
-            name=name,
-            title=title_of(name, settings.folders),
-            reader="unpaired.data.sources.embedded:records_with_folder",
+    if own is None:
+        asked = name.removeprefix(EMBEDDED_AND)
+        if asked in listed:
+            raise UnpairedError(f"config: {name}: '{asked}' is no name in folders")
+        near = suggest(asked, [*listed, *settings.folders])
+        raise UnpairedError(f"unknown data set '{asked}'{near}")
+    if not re.fullmatch(r"[a-z0-9_]+", own):
+        raise UnpairedError(
+            f"config: folders.{own}: a data set's name may hold a-z, 0-9 and _ only"
         )
-    if name in settings.folders:
-        if not re.fullmatch(r"[a-z0-9_]+", name):
-            raise UnpairedError(
-                f"config: folders.{name}: a data set's name may hold a-z, 0-9 and _ only"
-            )
-        return DataSet(
-            name,
-            title_of(name, settings.folders),
-            "unpaired.data.sources.folder:records",
-            folder=settings.folders[name],
-            where="your own pictures",
-            layout="any tree of PNG, JPEG, TIFF or WebP files",
-        )
-    raise UnpairedError(f"unknown data set '{name}'{suggest(name, [*listed, *settings.folders])}")
+    source = "folder:records" if own == name else "embedded:records_with_folder"
+    return DataSet(
+        name,
+        title_of(name, settings.folders),
+        f"unpaired.data.sources.{source}",
+        folder=settings.folders[own],
+        where="your own pictures",
+        layout="any tree of PNG, JPEG, TIFF or WebP files",
+    )
+
+
+def folder_in(name: str, folders: Container[str]) -> str | None:
+    """Return which of ``folders`` a data set holds, alone or after the embedded photographs."""
+    own = name.removeprefix(EMBEDDED_AND)
+    return own if own in folders else None
 
 
 def title_of(name: str, folders: Container[str] = ()) -> str:
     """Return the title of a listed data set or of one of the user's ``folders``, else ``name``."""
-    if name in folders:
-        return f"folder {name}"
-    if (own := name.removeprefix(EMBEDDED_AND)) in folders:
-        return f"embedded photographs (train) and folder {own}"
+    if own := folder_in(name, folders):
+        return f"{'' if own == name else 'embedded photographs (train) and '}folder {own}"
     listed = catalog.datasets()
     return listed[name].title if name in listed else name
 

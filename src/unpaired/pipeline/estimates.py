@@ -106,16 +106,15 @@ class Records:
         ]
 
     def _budget_of_training(self, model: Model) -> Estimate | None:
-        common = {*LENGTH, *TIMELESS, "width"}
-        if not model.is_trained or common & set(model.spec["overrides"]):
+        if not model.is_trained or model.spec["overrides"] != model.papers_options:
             return None
-        budget = self._budget(model.method, "training")
+        budget = self._budget(model, "training")
         return budget and Estimate(3600 * budget["hours"], budget["source"])
 
-    def _budget(self, method: str, per: str) -> dict[str, Any] | None:
-        path = self.root / f"results/budgets/{method}.json"
-        if not path.is_file():
-            return _reference_budget(method, per)
+    def _budget(self, model: Model, per: str) -> dict[str, Any] | None:
+        path = self.root / model.budget.file if model.budget else None
+        if path is None or not path.is_file():
+            return _reference_budget(model, per)
         budget = read_record(path)
         if budget["hours"] is None or budget["hours_per"] != per:
             return None
@@ -135,7 +134,7 @@ class Records:
         measured = _nearest(of_itself) or _nearest(of_others)
         if measured or model.is_trained or model.spec.get("overrides") != {}:
             return measured
-        budget = self._budget(model.method, "image")
+        budget = self._budget(model, "image")
         return budget and Estimate(3600 * budget["hours"] / BUDGET_MEGAPIXELS, budget["source"])
 
     def _paces(self, identity: str, read_out: str | None, conditions: str) -> Iterator[Estimate]:
@@ -150,9 +149,11 @@ class Records:
                 yield Estimate(sum(seconds) / len(seconds), told)
 
 
-def _reference_budget(method: str, per: str) -> dict[str, Any] | None:
+def _reference_budget(model: Model, per: str) -> dict[str, Any] | None:
+    if {*LENGTH, "channels"} & set(model.papers_options):
+        return None  # Measured on patches, and pictures, of the method's own.
     for reference in references():
-        if (reference.kind, reference.of) == (per, (method,)):
+        if (reference.kind, reference.of) == (per, (model.method,)):
             return {"hours": reference.hours, "source": "reference, one processor core"}
     return None
 

@@ -31,12 +31,32 @@ def uses_gpu(settings: Settings) -> bool:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """A method at its paper's settings, whose cost on this machine can be measured.
+
+    options: what a table sets of them, beside the method's own.
+    """
+
+    method: str
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def id(self) -> str:
+        return f"{self.method}-{short_hash(self.options)}" if self.options else self.method
+
+    @property
+    def file(self) -> str:
+        return f"results/budgets/{self.id}.json"
+
+
+@dataclass(frozen=True)
 class Model:
     """A method with everything that defines what it learns; ``spec`` is plain JSON data.
 
     A method that restores every image by itself is a model too, without training data, and so are
     imported weights. pairs: the synthesized pairs it is trained on, if it is. start: the model that
     its training starts from. needs: trained models that it is given, by what they are to it.
+    papers_options: what its table sets of the paper's training, whatever this run's is.
     """
 
     method: str
@@ -44,6 +64,7 @@ class Model:
     pairs: Pairs | None = None
     start: Model | None = None
     needs: tuple[tuple[str, Model], ...] = ()
+    papers_options: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def id(self) -> str:
@@ -68,6 +89,17 @@ class Model:
     def pairs_module(self) -> str:
         """The module that makes pairs with it."""
         return module_of(catalog.method(self.method).makes_pairs)
+
+    @property
+    def budget(self) -> Budget | None:
+        """What it costs at the paper's settings.
+
+        None for weights that others trained, and for a method that cannot take a step without other
+        trained models.
+        """
+        if "weights" in self.spec or catalog.method(self.method).roles:
+            return None
+        return Budget(self.method, self.papers_options)
 
     @property
     def lineage(self) -> list[Model]:
@@ -216,17 +248,16 @@ class TablePlan:
         return {folder for folder in folders if folder}
 
     @property
-    def measured_budgets(self) -> list[str]:
-        """Methods whose cost at the paper's budget is measured, to be told beside the demo's.
+    def budgets(self) -> list[Budget]:
+        """The papers' budgets of its models, each once."""
+        models = [model for score in self.scores for model in score.model.lineage]
+        found = {model.budget.id: model.budget for model in models if model.budget}
+        return [found[name] for name in sorted(found)]
 
-        Not where a table or a row has defaults of its own, whose cost is not that of the method,
-        nor of a method that cannot take a step without other trained models.
-        """
-        if self.settings.scale != "demo" or self.table.defaults:
-            return []
-        scores = (s for cell in self.cells if not cell.row.defaults for s in cell.scores)
-        methods = {model.method for score in scores for model in score.model.lineage}
-        return sorted(name for name in methods if not catalog.method(name).roles)
+    @property
+    def measured_budgets(self) -> list[Budget]:
+        """Those that are measured, to be told beside what a demo costs."""
+        return self.budgets if self.settings.scale == "demo" else []
 
     @property
     def noises(self) -> list[str]:

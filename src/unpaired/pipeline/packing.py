@@ -16,7 +16,7 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.finished import lock_of, make_once
 from unpaired.core.locks import locked
 from unpaired.core.sealed_csv import read_record
-from unpaired.data.packs import Identity
+from unpaired.data.pack_format import Identity
 from unpaired.pipeline.records import write_record
 
 

@@ -6,6 +6,7 @@ No PyTorch, and tested without Snakemake.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.files import sha256_of
 from unpaired.data.sources import DataSet
 from unpaired.pipeline.datasets import get_dataset, is_present
-from unpaired.pipeline.models import Model, Pairs, Score, TablePlan
+from unpaired.pipeline.models import Budget, Model, Pairs, Score, TablePlan
 from unpaired.pipeline.settings import Settings
 from unpaired.pipeline.specs import data_models, data_models_of
 
@@ -51,9 +52,20 @@ class Run:
         return {model.id: model for model in [*planned, *self.data_models]}
 
     @cached_property
+    def waiting(self) -> Counter[str]:
+        """How many models are trained after every other, because they are given it, by its id."""
+        lineages = ({one.id for one in model.lineage[:-1]} for model in self.models.values())
+        return Counter(before for lineage in lineages for before in lineage)
+
+    @cached_property
     def pairs(self) -> dict[str, Pairs]:
         """Every set of synthesized pairs by its id."""
         return {model.pairs.id: model.pairs for model in self.models.values() if model.pairs}
+
+    @cached_property
+    def budgets(self) -> dict[str, Budget]:
+        """Every budget of a paper that can be measured, by its id."""
+        return {one.id: one for plan in self.plans.values() for one in plan.budgets}
 
     @cached_property
     def scores(self) -> dict[str, Score]:

@@ -269,15 +269,14 @@ def _trained(
     overrides |= settings.overrides.get(method, {})
     overrides |= settings.overrides_on.get(trained_on["train_set"], {}).get(method, {})
     channels = get_dataset(data_set, settings).channels
-    if channels != 3:
-        overrides["channels"] = channels
+    fixed = ({} if channels == 3 else {"channels": channels}) | dict(options)
     spec = {
         "method": method,
-        "overrides": overrides | dict(options),
+        "overrides": overrides | fixed,
         **trained_on,
         "seed": seed,
         "scale": settings.scale,
         "precision": settings.training.precision,
         "threads": settings.training.threads,
     }
-    return Model(method, spec)
+    return Model(method, spec, papers_options={**defaults, **fixed})

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from unpaired.core.command import run
 from unpaired.core.files import atomic_path
-from unpaired.data.packs import check_disjoint, open_verified
+from unpaired.data.disjoint import check_disjoint
+from unpaired.data.packs import open_verified
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from unpaired.core.command import run
 from unpaired.core.files import reading
-from unpaired.data.packs import Identity, Parts, write_pack, write_pack_in_parts
+from unpaired.data.pack_format import Identity
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.records import Parts
 from unpaired.data.sources import DataSet
-from unpaired.pipeline.datasets import EMBEDDED_AND, get_dataset, open_reader
+from unpaired.pipeline.datasets import get_dataset, open_reader
 from unpaired.pipeline.packing import add_pack_options, make_pack
 from unpaired.pipeline.settings import parse_settings
 
 
 def main(arguments: argparse.Namespace) -> None:
-    own = arguments.dataset.removeprefix(EMBEDDED_AND)
-    folders = {own: str(arguments.folder)} if arguments.own else {}
+    folders = {arguments.own: str(arguments.folder)} if arguments.own else {}
     dataset = get_dataset(arguments.dataset, parse_settings({"folders": folders}))
     pictures, folder = arguments.pictures, arguments.folder
     if pictures is None and folder is not None:  # Made by a rule, which makes the folder anew.
@@ -48,9 +50,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--folder", type=Path, help="where the pictures lie, unless embedded")
-    parser.add_argument(
-        "--own", action="store_true", help="a folder of the user's, not a listed set"
-    )
+    parser.add_argument("--own", metavar="NAME", help="the user's folder that the set holds")
     parser.add_argument("--pictures", help="digest of what the folder holds")
     add_pack_options(parser)
     return parser

@@ -14,7 +14,9 @@ from unpaired.core.command import json_argument, run
 from unpaired.core.devices import choose_device, describe, no_gpu_note
 from unpaired.core.files import sha256_of
 from unpaired.core.leases import leased_gpus
-from unpaired.data.packs import Identity, Pack, open_verified, write_pack_in_parts
+from unpaired.data.pack_format import Identity
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.packs import Pack, open_verified
 from unpaired.learning.weights import load_model
 from unpaired.pipeline.packing import add_pack_options, make_pack
 

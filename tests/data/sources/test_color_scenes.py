@@ -6,7 +6,9 @@ import torch
 from skimage.color import rgb2lab
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Pack, check_disjoint, write_pack
+from unpaired.data.disjoint import check_disjoint
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
 from unpaired.data.sources import color_scenes as color_scenes
 from unpaired.data.sources.color_scenes import (
     CLASSES,

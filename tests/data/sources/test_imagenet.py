@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Pack, open_verified, write_pack, write_pack_in_parts
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack, open_verified
 from unpaired.data.sources import imagenet
 
 ABOUT = {"source": "s", "value_range": (0, 255), "color_space": "sRGB", "settings": {}}

@@ -14,7 +14,10 @@ from tests.conftest import shared_data
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.data.matlab import write_v5, write_v73
-from unpaired.data.packs import Pack, Parts, write_pack, write_pack_in_parts
+from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Parts
 from unpaired.data.sources.sidd import (
     BLOCK_INSTANCES,
     PATTERN_OF_PHONE,

@@ -8,7 +8,10 @@ import pytest
 import scipy.io
 
 from unpaired import catalog
-from unpaired.data.packs import Pack, Record, check_disjoint, write_pack
+from unpaired.data.disjoint import check_disjoint
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.sources import sidd, simulated_camera
 from unpaired.data.sources.sidd import PATTERN_OF_PHONE, Instance, read_metadata
 from unpaired.data.sources.simulated_camera import (

@@ -12,7 +12,9 @@ from tests.conftest import REPOSITORY, shared_data
 from unpaired import catalog
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Pack, check_disjoint, write_pack
+from unpaired.data.disjoint import check_disjoint
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
 from unpaired.data.sources.embedded import records_with_folder
 from unpaired.data.sources.folder import color_records, records
 from unpaired.pipeline.data_check import describe
@@ -230,7 +232,7 @@ def test_check_of_a_table_names_what_it_needs_and_no_more(tmp_path, number, scal
 
 
 def test_check_of_a_table_that_is_not_there(tmp_path):
-    known = "1, 2, 3, 4, 6, 7, 10, 19, 20"
+    known = "1, 2, 3, 4, 6, 7, 8, 10, 19, 20"
     with pytest.raises(UnpairedError, match=f"there is no table 5; there are: {known}"):
         describe(parse_settings({}), REPOSITORY / "config/tables", 5)
     with pytest.raises(UnpairedError, match="no tables here; run this in the project's folder"):

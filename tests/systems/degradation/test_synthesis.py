@@ -6,7 +6,7 @@ import torch
 
 from tests.systems.degradation.small import SMALL
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import write_pack_in_parts
+from unpaired.data.pack_in_parts import write_pack_in_parts
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.create import create
 from unpaired.learning.method import Observation

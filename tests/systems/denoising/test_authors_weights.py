@@ -389,7 +389,7 @@ def test_what_was_imported_is_not_overwritten_unless_asked_for(official, tmp_pat
     ("method", "told"),
     [
         ("colorizatoin", "did you mean 'colorization'"),
-        ("eccv16", "valid: colorization, lpips, neighbor2neighbor"),
+        ("eccv16", "valid: colorization, ddpm, lpips, neighbor2neighbor"),
         ("lpip", "did you mean 'lpips'"),
     ],
 )

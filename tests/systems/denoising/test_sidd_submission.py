@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.sources.sidd import BLOCK_INSTANCES, Instance
 from unpaired.imaging import bayer
 from unpaired.systems.denoising import sidd_submission

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 
 
 def share(value: float) -> np.ndarray:

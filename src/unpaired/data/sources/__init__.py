@@ -37,6 +37,11 @@ class DataSet:
     def module(self) -> str:
         return self.reader.partition(":")[0]
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether its pixels are a sensor's, before a camera made colors of them."""
+        return self.color_space == RAW["color_space"]
+
 
 # Red, green of the red rows, green of the blue rows, blue; black is 0, white 1.
 RAW = {

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from unpaired.core.errors import check_choice
 from unpaired.core.randomness import numpy_generator
-from unpaired.data.packs import Record
+from unpaired.data.records import Record
 from unpaired.imaging.color.ab_bins import BINS, soft_encode
 from unpaired.imaging.color.lab import lab_to_rgb
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import sha256_of
-from unpaired.data.packs import Record
+from unpaired.data.records import Record
 from unpaired.data.sources import folder as own_folder
 from unpaired.imaging.pictures import read_rgb8
 

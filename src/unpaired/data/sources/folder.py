@@ -9,7 +9,7 @@ import numpy as np
 
 from unpaired.core.errors import UnpairedError, list_some, shown
 from unpaired.core.files import sha256_of
-from unpaired.data.packs import Record
+from unpaired.data.records import Record
 from unpaired.imaging.finding import find_pictures
 from unpaired.imaging.pictures import read_rgb8
 

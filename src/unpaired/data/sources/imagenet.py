@@ -32,7 +32,7 @@ from unpaired.core.errors import UnpairedError, list_some, shown
 from unpaired.core.files import state_of
 from unpaired.core.fingerprint import fingerprint
 from unpaired.core.progress import Progress
-from unpaired.data.packs import LazyParts, Part, Parts, Record
+from unpaired.data.records import LazyParts, Part, Parts, Record
 from unpaired.data.sources.folder import namesakes, record_of
 from unpaired.imaging.finding import names_in
 from unpaired.imaging.pictures import read_rgb8, size_of

@@ -21,7 +21,7 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.files import reading, sha256_of, state_of
 from unpaired.core.fingerprint import fingerprint
 from unpaired.data.matlab import read_array, read_shape, read_struct
-from unpaired.data.packs import Part, Parts, Record, Source
+from unpaired.data.records import Part, Parts, Record, Source
 from unpaired.imaging import bayer
 from unpaired.imaging.pictures import read_rgb8
 

@@ -22,7 +22,7 @@ from PIL import Image
 from unpaired.core.files import atomic_path
 from unpaired.core.randomness import numpy_generator
 from unpaired.data.matlab import write_v5, write_v73
-from unpaired.data.packs import Record
+from unpaired.data.records import Record
 from unpaired.data.sources import embedded, sidd
 from unpaired.data.sources.sidd import BLOCK_PX, Instance
 from unpaired.imaging import camera

@@ -31,14 +31,10 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
     """Return what each model cost to train and costs to use, from the records of the runs.
 
     At demo scale also what the paper's budget would cost here, per training, or per image where a
-    method is fitted to each (see budgets.py); empty for a method that is not fitted, and where the
-    cost is not that of the method (see ``TablePlan.measured_budgets``).
+    method is fitted to each (see budgets.py); empty for a method that is not fitted, and for models
+    without a budget (see ``Model.budget``).
     """
-    budgets = {
-        method: read_record(root / f"results/budgets/{method}.json")
-        for method in plan.measured_budgets
-    }
-    with_defaults = {cell.row.name for cell in plan.cells if cell.row.defaults}
+    budgets = {one.id: read_record(root / one.file) for one in plan.measured_budgets}
     rows = [
         {
             "row": row,
@@ -47,7 +43,7 @@ def costs_as_csv(plan: TablePlan, root: Path) -> str:
             "seed": model.spec.get("seed"),
             **_training(model, root),
             **_restoring(scores, root),
-            **_budget({} if row in with_defaults else budgets.get(model.method, {})),
+            **_budget(budgets.get(model.budget.id, {}) if model.budget else {}),
         }
         for (row, noise, model), scores in _scores_by_model(plan).items()
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unpaired import catalog
 from unpaired.learning.conditions import is_drawn
-from unpaired.pipeline.models import TablePlan
+from unpaired.pipeline.datasets import get_dataset
+from unpaired.pipeline.models import Cell, TablePlan
 from unpaired.pipeline.specs import PAPERS_SET
 
 # How a training runs, not what it computes. Of the precision, which hardware decides, see below.
@@ -20,18 +21,37 @@ def deviations(plan: TablePlan) -> list[str]:
 
 
 def deviations_of_code(plan: TablePlan) -> list[str]:
-    """Say what the scoring and the methods of a table do otherwise, whatever the scale."""
-    said = list(catalog.scorer(plan.table.task).deviations)
+    """Say what the scoring and the methods of a table do otherwise, whatever the scale.
+
+    Of what measures and of methods on raw pictures, only where the table has such cells.
+    """
+    scorer = catalog.scorer(plan.table.task)
+    said = list(scorer.deviations)
+    for metric in dict.fromkeys(m for c in plan.cells for m in plan.table.metrics_at(c.testset)):
+        said += scorer.metrics[metric].deviations
     if plan.trainings and plan.settings.training.precision != "fp32":
         said.append(LOW_PRECISION)
+    on_raw = {method for cell in plan.cells if _is_raw(cell, plan) for method in _methods_of(cell)}
     for method in sorted(_methods(plan)):
-        said += [f"{method}: {sentence}" for sentence in catalog.method(method).deviations]
+        entry = catalog.method(method)
+        own = [*entry.deviations, *(entry.deviations_on_raw if method in on_raw else ())]
+        said += [f"{method}: {sentence}" for sentence in own]
     return said
 
 
+def _is_raw(cell: Cell, plan: TablePlan) -> bool:
+    return get_dataset(cell.testset, plan.settings).is_raw
+
+
 def _methods(plan: TablePlan) -> set[str]:
-    run = {model.method for model in [*plan.models, *plan.trainings]}
-    return run | {cell.row.method for cell in plan.cells}
+    return {method for cell in plan.cells for method in _methods_of(cell)}
+
+
+def _methods_of(cell: Cell) -> set[str]:
+    """Return the methods of a row, of what it learns from, and of what its scoring works with."""
+    used = [score.model for score in cell.scores]
+    used += [model for score in cell.scores for _, model in score.inputs]
+    return {cell.row.method} | {model.method for one in used for model in one.lineage}
 
 
 def _deviations_of_settings(plan: TablePlan) -> list[str]:

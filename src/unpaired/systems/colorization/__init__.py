@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unpaired.catalog.common_metrics import PSNR
@@ -44,17 +45,21 @@ def _models(run: Run) -> dict[str, Model]:
     return trained if DRAWN in trained else {}
 
 
+def _train_set(models: Mapping[str, Model]) -> str:
+    """Return what all rows of a run are trained on."""
+    return next(iter(models.values())).spec["train_set"]
+
+
 def _figure_files(run: Run) -> Files | None:
     models = _models(run)
     if not models:
         return None
     plan = run.plans[TABLE]
-    train_set = next(model.spec["train_set"] for model in models.values())
     present = dict.fromkeys(cell.testset for cell in plan.cells if cell.is_present)
     return {
         "models": [model.file for model in models.values()],
         "packs": [run.pack(name) for name in present],
-        "prior": run.artifact(PRIOR, train_set),
+        "prior": run.artifact(PRIOR, _train_set(models)),
     }
 
 
@@ -68,7 +73,7 @@ def _recognition_files(run: Run) -> Files | None:
     return {
         "models": [model.file for model in models.values()],
         "test": run.pack(PHOTOGRAPHS),
-        "train": run.pack(next(iter(models.values())).spec["train_set"]),
+        "train": run.pack(_train_set(models)),
         "numbers": f"config/paper_numbers/{plan.table.paper_numbers}",
     }
 

@@ -22,7 +22,7 @@ from unpaired.core.files import reading, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.finding import SUFFIXES, find_pictures
-from unpaired.imaging.outputs import check_file
+from unpaired.imaging.outputs import check_files
 from unpaired.imaging.pictures import read_rgb8
 from unpaired.learning.weights import load_model
 from unpaired.networks import timm_networks
@@ -85,7 +85,7 @@ def classify(folder: Path, output: Path | None, options: Options) -> Classified:
     weights that do not fit, a tree whose classes are not the classifier's, and an output that
     cannot be written; and if no picture at all can be read.
     """
-    check_file(output, overwrite=options.overwrite)
+    check_files(output, overwrite=options.overwrite)
     class_folders(folder)
     if options.labels:
         read_labels(options.labels)

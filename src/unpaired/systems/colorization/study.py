@@ -25,7 +25,7 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, reading, write_rows
 from unpaired.core.randomness import numpy_generator, seed_for
 from unpaired.imaging.finding import pictures_by_name
-from unpaired.imaging.outputs import check_file, refuse_unwritable
+from unpaired.imaging.outputs import check_files, refuse_unwritable
 from unpaired.imaging.pictures import read_rgb8
 
 PRACTICE_TRIALS = 10
@@ -225,7 +225,7 @@ def score(
     CSV to write. Raises UnpairedError for answers that are not those of this study, and for an
     output that is there already, unless ``overwrite`` says so.
     """
-    check_file(output, overwrite=overwrite)
+    check_files(output, overwrite=overwrite)
     results, left_out = fooled(read_key(Path(folder) / "key.csv"), read_answers(answers))
     if output is not None:
         write_rows(output, [asdict(result) for result in results])

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.core.randomness import numpy_generator
-from unpaired.data.packs import Pack, Part, Parts, Record, open_verified
+from unpaired.data.packs import Pack, open_verified
+from unpaired.data.records import Part, Parts, Record
 from unpaired.imaging.pixels import to_uint8
 from unpaired.imaging.tiling import map_tiles, restore_tiled
 from unpaired.learning.method import Observation

@@ -55,16 +55,17 @@ SYSTEM = System(
             deviations=(
                 "The network is CSBDeep's, not that of the authors' present package, and adds to "
                 "its input on colors as well; the last weights are taken, not the best on a "
-                "validation set. On raw images one network sees all four planes.",
+                "validation set.",
             ),
+            deviations_on_raw=("On raw images one network sees all four planes.",),
         ),
         "neighbor2neighbor": _trained(
             "neighbor2neighbor:Neighbor2Neighbor",
             imports_weights=f"{HERE}.authors_weights:PUBLISHED",
-            deviations=(RAW_LENGTH,),
+            deviations_on_raw=(RAW_LENGTH,),
         ),
         "neighbor2neighbor_rrg": _trained(
-            "neighbor2neighbor_rrg:Neighbor2NeighborRRG", deviations=(RAW_LENGTH,)
+            "neighbor2neighbor_rrg:Neighbor2NeighborRRG", deviations_on_raw=(RAW_LENGTH,)
         ),
         "noise2self": _trained("noise2self:Noise2Self"),
         "noisier2noise": _trained("noisier2noise:Noisier2Noise"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.core.errors import UnpairedError
-from unpaired.data.packs import Record
+from unpaired.data.records import Record
 from unpaired.metrics.coupled_bootstrap import noise_variance
 from unpaired.systems.denoising.own_pages import Pages, evenly
 from unpaired.systems.denoising.pixel_shuffle import join_phases, split_phases

@@ -14,7 +14,9 @@ from torch import Tensor
 from unpaired.core.devices import choose_device, choose_precision
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import seed_for
-from unpaired.data.packs import Pack, Record, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.data.samples import CropSamples
 from unpaired.imaging.tiling import restore_tiled
 from unpaired.learning.create import create

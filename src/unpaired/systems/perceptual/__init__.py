@@ -208,14 +208,19 @@ SYSTEM = System(
             # The interval of a share of 5,000 triplets is about +-1.
             metrics={
                 "two_afc": Metric("2AFC (%)", 1, 0.5, 2.0),
-                "jnd_map": Metric("JND mAP (%)", 1, 0.5, 2.0),
+                "jnd_map": Metric(
+                    "JND mAP (%)",
+                    1,
+                    0.5,
+                    2.0,
+                    deviations=(
+                        "JND mAP sorts all pairs together, and equal distances count together; the "
+                        "authors' released code sorts one distance at a time.",
+                    ),
+                ),
             },
             crops=False,
             notes=f"{HERE}.notes:notes",
-            deviations=(
-                "JND mAP sorts all pairs together, and equal distances count together; the "
-                "authors' released code sorts one distance at a time.",
-            ),
         )
     },
     datasets=tuple(_judged_sets()),

@@ -9,7 +9,8 @@ from PIL import Image
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import numpy_generator
-from unpaired.data.packs import Pack, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
 from unpaired.systems.perceptual.sources.bapps import (
     TRAIN_SETS,
     VAL_SETS,

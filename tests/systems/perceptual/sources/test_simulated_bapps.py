@@ -9,7 +9,8 @@ import torch
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import seed_for
-from unpaired.data.packs import Pack, write_pack
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
 from unpaired.data.sources import embedded
 from unpaired.learning.create import create
 from unpaired.learning.weights import save_model

@@ -23,7 +23,7 @@ from PIL import Image
 
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import reading, sha256_of
-from unpaired.data.packs import Record, Source
+from unpaired.data.records import Record, Source
 from unpaired.imaging.pictures import read_rgb8
 
 Task = Literal["2afc", "jnd"]

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import reading, sha256_of
-from unpaired.data.packs import Record, Source
+from unpaired.data.records import Record, Source
 
 PHOTOGRAPHS, DISTORTIONS, LEVELS = 25, 24, 5
 MOS_MAX = 9.0  # mean opinion scores go from 0 to 9, and 9 is the best
