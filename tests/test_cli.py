@@ -84,7 +84,7 @@ def test_every_method_that_can_be_chosen_is_described():
 
 def test_what_people_type_most_comes_first():
     listed = list(commands())
-    assert listed[:5] == ["denoise", "compare", "colorize", "classify", "distance"]
+    assert listed[:5] == ["denoise", "compare", "colorize", "classify", "ui"]
     text = help_of("-h")
     assert text.index("denoise  ") < text.index("colorize  ") < text.index("distance  ")
     assert text.index("distance  ") < text.index("status  ") < text.index("study  ")

@@ -21,7 +21,8 @@ from unpaired.pipeline.command_line import refuse_malformed
 from unpaired.pipeline.reference import tables as table_reference
 
 DOCS = REPOSITORY / "docs"
-TABLES = ["1", "2", "3", "4", "6", "7", "8", "10", "19", "20"]
+# Table 18 is not there yet.
+TABLES = [str(number) for number in range(1, 21) if number != 18]
 
 
 def test_every_table_has_a_page():
@@ -266,7 +267,11 @@ def test_people_come_before_papers_in_the_readme():
         "Compare methods",
         "From Python",
         "Give gray pictures colors",
+        "Color by hand",
         "Learn a flaw from five pairs",
+        "Send a picture through a noisy channel",
+        "Features without labels",
+        "Translate pictures in many ways",
         "Reproduce the papers",
         "Read on",
     ]

@@ -229,7 +229,9 @@ TRAINED = [name for name, one in catalog.methods().items() if one.is_trained]
 
 
 def small_config(name):
-    return {"width": 8} if "width" in settings_of(name) and name != "lpips" else {}
+    """Return a small width where there is one: channels, or a share of the paper's channels."""
+    kind = settings_of(name).get("width")
+    return {} if kind is None else {"width": 0.125 if kind == "float" else 8}
 
 
 def demo_trainings():

@@ -157,9 +157,9 @@ def test_tables_that_the_settings_refuse(tmp_path):
     assert lines[0].startswith("Table 1 ")
     with pytest.raises(UnpairedError, match="the table has no 'n2c'"):
         report(settings, tmp_path, 3)
-    known = "1, 2, 3, 4, 6, 7, 8, 10, 19, 20"
-    with pytest.raises(UnpairedError, match=f"there is no table 9; there are: {known}"):
-        report(settings, tmp_path, 9)
+    known = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20"
+    with pytest.raises(UnpairedError, match=f"there is no table 99; there are: {known}"):
+        report(settings, tmp_path, 99)
     with pytest.raises(UnpairedError, match="no tables here"):
         describe(settings, tmp_path, tmp_path)
 
@@ -171,6 +171,10 @@ def shipped(**config):
     return parse_settings(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()) | config)
 
 
+# Tables that were not yet made whole on two quiet cores.
+NOT_MEASURED = {5, 9, 11, 12, 13, 14, 15, 16, 17}
+
+
 def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
     text = describe(shipped(), TABLES, tmp_path)
     lines = text[: text.index("\n\n")].splitlines()
@@ -178,11 +182,14 @@ def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
     assert len(lines) == len(tables)
     for own, table in zip(lines, sorted(tables, key=lambda table: table.number), strict=True):
         assert own.startswith(f"Table {table.number} ({table.source})  ")
-        assert "not made; takes about " in own
-        assert " min on 2 cores" in own
+        if table.number in NOT_MEASURED:
+            assert "not made; time not known" in own
+        else:
+            assert "not made; takes about " in own
+            assert " min on 2 cores" in own
     assert "not made; takes about 20 min on 2 cores; goes without kodak, bsd300" in lines[0]
     assert "takes about 4.0 min on 2 cores, with table 20" in text
-    assert "make all: snakemake --cores all (at most 76 min on 2 cores)" in text
+    assert "make all: snakemake --cores all\n" in text
 
 
 def test_the_line_follows_the_table_until_it_is_done(tmp_path):
@@ -232,7 +239,8 @@ def test_at_the_papers_scale_a_table_waits_for_its_data_and_the_reference_is_in_
 
 def test_every_table_and_every_trained_method_of_a_paper_has_a_reference():
     tables = [load_table(path) for path in TABLES.glob("table*.yaml")]
-    assert all(reference_of_table(table.number) for table in tables)
+    measured = {table.number for table in tables if reference_of_table(table.number)}
+    assert measured == {table.number for table in tables} - NOT_MEASURED
     assert reference_of_table(99) is None
     methods = {reference.of[0] for reference in references() if reference.kind != "table"}
     assert methods <= set(catalog.methods())

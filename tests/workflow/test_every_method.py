@@ -47,6 +47,11 @@ FEW_SCENES = {
         'SCENES = {"train": 2000, "test": 60}': 'SCENES = {"train": 100, "test": 20}',
     },
 }
+FEW_FACADES = {
+    "src/unpaired/systems/translation/sources/drawn_facades.py": {
+        '{"train": 2000, "test": 100}': '{"train": 20, "test": 10}',
+    },
+}
 FEW_JUDGMENTS = {
     "src/unpaired/systems/perceptual/__init__.py": {
         "DISTORTING_NETWORKS = 24": "DISTORTING_NETWORKS = 3",
@@ -184,5 +189,66 @@ def test_every_reconstruction_of_few_pairs_is_run_and_drawn(project):
         row.printed_as or row.name for row in table.rows if not row.only_at
     }
     assert {line["metric"] for line in lines} == set(table.metrics)
+    again = project.run(*settings, "-n", "--", *targets)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.workflow
+@pytest.mark.long
+def test_every_translation_is_run_and_drawn(project):
+    tiny = {"bicyclegan": DEMO_OVERRIDES["bicyclegan"] | {"images_seen": 4, "width": 4}}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump({"overrides": tiny, "scale": "smoke"}))
+    make_less(project, FEW_FACADES)
+    targets = ["results/table13.csv", "results/table14.csv"]
+    targets += [
+        f"results/figures/table{name}.png" for name in ("13_samples", "13_realism", "14_lengths")
+    ]
+    settings = ["--cores", "2", "--configfile", "tiny.yaml", "--config", "device=cpu"]
+    done = project.run(*settings, "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number in (13, 14):
+        with open(project.folder / f"results/table{number}.csv", newline="") as file:
+            lines = [line for line in csv.DictReader(file) if line["scale"]]
+        table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+        assert {line["dataset"] for line in lines} == {"drawn_facades_test"}
+        assert {(line["setting"], line["method"]) for line in lines} == {
+            (row.setting, row.printed_as or row.name) for row in table.rows if not row.only_at
+        }
+        assert {line["metric"] for line in lines} == set(table.metrics)
+
+
+@pytest.mark.workflow
+@pytest.mark.long
+def test_every_picture_is_sent_and_drawn(project):
+    own = {
+        "ddpm": {"widths": "8 16", "groups": 4, "images_seen": 32},
+        "portrait_features": {"images_seen": 64},
+        "deepjscc": {"widths": "8 8", "images_seen": 48},
+        "deepjscc_post": {"width": 8, "blocks": 1, "images_seen": 32},
+        "invertible": {"width": 8, "blocks": 1, "images_seen": 32},
+        "commin": {"steps": 2},
+        "unguided": {"steps": 2},
+        "noised_and_denoised": {"steps": 2},
+    }
+    tiny = {method: DEMO_OVERRIDES[method] | changes for method, changes in own.items()}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump({"overrides": tiny}))
+    targets = ["results/table9.csv"]
+    targets += [f"results/figures/table9_{name}.png" for name in ("psnr", "lpips", "examples")]
+    settings = ["--cores", "2", "--configfile", "tiny.yaml", "--config", "device=cpu"]
+    done = project.run(*settings, "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(project.folder / "results/table9.csv", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["scale"]]
+    table = load_table(REPOSITORY / "config/tables/table9.yaml")
+    assert {line["method"] for line in lines} == {row.name for row in table.rows}
+    assert {line["setting"] for line in lines} == set(table.noises)
+    assert {line["n_images"] for line in lines} == {"256"}
+    arrived = {line["method"]: line["value"] for line in lines if line["metric"] == "arrived"}
+    assert float(arrived["commin"]) == 100
+    status = {(line["method"], line["metric"]): line["status"] for line in lines}
+    assert status["jpeg2000", "psnr_db"] == "no picture"
+    assert status["commin", "lpips"] == "no weights"
+    assert status["commin", "psnr_db"] == "ok"
+    assert not list((project.folder / "results/work/scores").rglob("*.parts"))
     again = project.run(*settings, "-n", "--", *targets)
     assert "Nothing to be done" in again.stdout + again.stderr

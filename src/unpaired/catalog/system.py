@@ -43,6 +43,8 @@ class MethodEntry:
     artifacts: those that its training is given, by name. roles: other trained models that it is
         given, by what they are to it.
     with_pictures: whether it is given the pictures of its training set though it learns nothing.
+    gives_colors_by: of a method that colorizes a person's pictures, what it may be told of their
+        colors: "points", "histogram", "saturation", or nothing; None for all others.
     makes_pairs: "module:function" that makes training pairs with a trained model of it.
     imports_weights: "module:function" that reads weights which others published. packaged: those
         of them that need no file, because packages have them.
@@ -58,6 +60,7 @@ class MethodEntry:
     artifacts: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     with_pictures: bool = False
+    gives_colors_by: tuple[str, ...] | None = None
     makes_pairs: str | None = None
     imports_weights: str | None = None
     packaged: Packaged | None = None
@@ -92,6 +95,9 @@ class Scorer:
     target: "module:function", called with (product, pack, noise or condition, repeats=, crop_px=,
         device=, and ``artifacts`` and ``inputs`` by their names), returns `pipeline.scored.Scored`.
     artifacts: of the test set, by name. inputs: trained models that the scoring itself works with.
+    optional_inputs: the same, of weights that others published; it is given those that are there.
+    keeps_parts: whether it is also given ``parts`` (see `core.kept_parts`), for scorings that take
+        long: what it keeps there is there again after a kill.
     crops: whether ``evaluation.crop_px`` applies. samples: outputs per input, where there are
         several; in place of noise draws.
     ends: what stands before and behind the products in a figure.
@@ -102,6 +108,8 @@ class Scorer:
     metrics: Mapping[str, Metric]
     artifacts: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    optional_inputs: tuple[str, ...] = ()
+    keeps_parts: bool = False
     crops: bool = True
     samples: int | None = None
     ends: tuple[str, str] = ("noisy", "clean")

@@ -14,6 +14,8 @@ from unpaired.imaging.formats.decoded import bad
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
+NO_CLASSES = ("__MACOSX",)  # Folders that archives bring along; hidden ones are none either.
+
 Item = TypeVar("Item")
 
 
@@ -59,6 +61,20 @@ def pictures_by_name(folder: str | os.PathLike) -> dict[str, Path]:
             raise UnpairedError(f"{path} and {named[name]} have one name; remove one of them")
         named[name] = path
     return named
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in ``folder``, sorted; hidden ones are no classes.
+
+    Raises UnpairedError if it is missing, a file, or has none.
+    """
+    folder = Path(folder)
+    with reading(folder):
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    found = [name for name in names if not name.startswith(".") and name not in NO_CLASSES]
+    if not found:
+        raise UnpairedError(f"{folder}: no folders; there must be one per class, with its pictures")
+    return found
 
 
 class Survey(NamedTuple):

@@ -24,3 +24,14 @@ def orient_at_random(generators: list[Generator], *batches: Tensor) -> list[Tens
         torch.stack([orient(image, o) for image, o in zip(batch, drawn, strict=True)])
         for batch in batches
     ]
+
+
+def mirror_at_random(generators: list[Generator], images: Tensor) -> Tensor:
+    """Mirror every image of B x C x H x W left to right, or not; one generator per image."""
+    drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
+    return torch.stack(
+        [
+            image.flip(-1) if mirrored else image
+            for image, mirrored in zip(images, drawn, strict=True)
+        ]
+    )

@@ -92,18 +92,26 @@ def _remove(entry: Path) -> None:
 
 
 def names_of(plan: TablePlan) -> dict[str, Model]:
-    """Return every trained model that a table scores, by its readable names."""
-    return {
-        _name(plan, cell, score.model): score.model
-        for cell in plan.cells
-        for score in cell.scores
-        if score.model.is_trained
-    }
+    """Return every trained model that a table scores, or that its rows need, by readable names.
+
+    A row that trains nothing and needs one trained model gives it the row's name.
+    """
+    found = {}
+    for cell in plan.cells:
+        for score in cell.scores:
+            needed = {cell.row.needs[role]: other for role, other in score.model.needs}
+            models = {**needed, cell.row.name: score.model}
+            trained = {name: model for name, model in models.items() if model.is_trained}
+            if len(trained) == 1:
+                trained = {cell.row.name: next(iter(trained.values()))}
+            for name, model in trained.items():
+                found[_name(plan, name, cell, model)] = model
+    return found
 
 
-def _name(plan: TablePlan, cell: Cell, model: Model) -> str:
-    parts = [plan.name, cell.row.name]
-    if len(cell.row.noises or plan.table.noises) > 1:
+def _name(plan: TablePlan, name: str, cell: Cell, model: Model) -> str:
+    parts = [plan.name, name]
+    if len(cell.row.noises or plan.table.noises) > 1 and model.spec["noise"] == cell.noise:
         parts.append(cell.noise)
     if len(plan.settings.seeds) > 1:
         parts.append(f"seed{model.spec['seed']}")

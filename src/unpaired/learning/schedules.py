@@ -48,6 +48,32 @@ def tenth_midway(fraction: float) -> float:
     return 1.0 if fraction < 0.5 else 0.1
 
 
+def falls_in_second_half(fraction: float) -> float:
+    """CycleGAN, BicycleGAN: constant for half of the epochs, then linearly to 0."""
+    return min(1.0, 2 * (1 - fraction))
+
+
+def color_alexnet(fraction: float) -> float:
+    """Zhang 2018, chapter 2's AlexNet: 3e-5, and 1e-5, 3e-6, 1e-6 from 240k, 300k, 400k of 450k."""
+    past = sum(450 * fraction >= thousands for thousands in (240, 300, 400))
+    return (1.0, 1 / 3, 0.1, 1 / 30)[past]
+
+
+def tenth_after_two_thirds(fraction: float) -> float:
+    """Zhang 2018, chapter 3: 10 epochs, then 5 at a tenth (the authors' PyTorch port)."""
+    return 1.0 if fraction < 2 / 3 else 0.1
+
+
+def halve_every_200_of_1000(fraction: float) -> float:
+    """ESRGAN's network of the absolute error: a million steps, halved every 200,000 (4.1)."""
+    return 0.5 ** sum(fraction >= thousands / 1000 for thousands in (200, 400, 600, 800))
+
+
+def esrgan_halvings(fraction: float) -> float:
+    """ESRGAN as LUD-VAE trains it: 60,000 steps, halved after 5, 10, 20 and 30 thousand."""
+    return 0.5 ** sum(fraction >= thousands / 60 for thousands in (5, 10, 20, 30))
+
+
 def warmup_cosine(fraction: float) -> float:
     """For short runs: linear warm-up over the first 5 %, then cosine to zero."""
     if fraction < 0.05:
@@ -62,5 +88,9 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": constant,
     "halve_midway": halve_midway,
     "tenth_midway": tenth_midway,
+    "color_alexnet": color_alexnet,
+    "tenth_after_two_thirds": tenth_after_two_thirds,
+    "halve_every_200_of_1000": halve_every_200_of_1000,
+    "esrgan_halvings": esrgan_halvings,
     "warmup_cosine": warmup_cosine,
 }

@@ -35,7 +35,8 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
     _require_train_set(table, settings)
     rows = _narrow("methods", names, settings.methods)
     testsets = _narrow("testsets", table.all_testsets, settings.testsets, settings.folders)
-    noises = _narrow("noises", table.all_noises, settings.noises)
+    usual = table.noises_at(settings.scale)
+    noises = _narrow("noises", usual, settings.noises, dict.fromkeys(table.all_noises, ""))
     entries = [*table.rows, *table.models]
     for noise in [*table.all_noises, *(row.train_noise for row in entries if row.train_noise)]:
         noise_or_condition(noise)  # Or one line that names the nearest.
@@ -43,7 +44,7 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
         (noise, row, testset)
         for noise in noises
         for row in table.rows
-        if row.name in rows and noise in (row.noises or table.noises)
+        if row.name in rows and table.has(row, noise)
         if _is_run(settings, table, row, noise)
         for testset in testsets
         if testset in (row.testsets or [*table.testsets, *settings.folders])
@@ -55,7 +56,7 @@ def plan_table(table: Table, settings: Settings, *, assume_data: bool = False) -
     is_part = not (
         set(rows) >= {row.name for row in table.rows}
         and set(testsets) >= set(table.all_testsets)
-        and set(noises) >= set(table.all_noises)
+        and set(noises) >= set(usual)
     )
     return TablePlan(table, settings, cells, is_part)
 
@@ -163,7 +164,8 @@ def _narrow(
 
 def _is_run(settings: Settings, table: Table, row: Row, noise: str) -> bool:
     """Say whether a row's imported weights are there, and those that it needs, and its scale."""
-    return row.only_at in (None, settings.scale) and all(
+    sort_of_scale = "paper" if settings.scale == "paper" else "demo"
+    return row.only_at in (None, sort_of_scale) and all(
         one.weights is None or Path(one.weights.format(noise=noise)).is_file()
         for one in _with_those_it_needs(table, row)
     )

@@ -14,11 +14,12 @@ class Scored:
     """What scoring a product on a test pack gave.
 
     rows: one per image and repeat, with "image", "repeat", "seconds_per_mpix" and the metrics that
-    are means over images. pooled: metrics that are not. example: a picture to look at, uint8.
+    are means over images. pooled: metrics that are not, and in words why one has no value at all.
+    example: a picture to look at, uint8.
     summary: one line for the log.
     """
 
     rows: list[dict[str, Any]]
     example: np.ndarray
     summary: str
-    pooled: dict[str, float] = field(default_factory=dict)
+    pooled: dict[str, float | str] = field(default_factory=dict)

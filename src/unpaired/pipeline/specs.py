@@ -44,15 +44,20 @@ def scoring_models(
 ) -> tuple[tuple[str, Model], ...]:
     """Return the models that a table's scoring works with, by name.
 
-    Raises UnpairedError unless the table names one for each that its scorer wants, and no other.
+    Those that are optional are left out where their weights are not there. Raises UnpairedError
+    unless the table names one for each that its scorer wants, and no other.
     """
-    wanted = catalog.scorer(table.task).inputs
+    scorer = catalog.scorer(table.task)
     giver, taker = f"table {table.number}: scored_with", f"task {table.task}"
-    _require_all(table.scored_with, wanted, giver, taker, " which model")
-    rows = {name: _row_of(table, table.scored_with[name], noise) for name in wanted}
+    optional = [name for name in scorer.optional_inputs if name in table.scored_with]
+    _require_all(table.scored_with, [*scorer.inputs, *optional], giver, taker, " which model")
+    rows = {
+        name: _row_of(table, table.scored_with[name], noise) for name in [*scorer.inputs, *optional]
+    }
     planned = {name: plan_model(settings, table, noise, row, seed) for name, row in rows.items()}
-    _require_files(table, table.scored_with, planned)
-    return tuple(planned.items())
+    _require_files(table, table.scored_with, {name: planned[name] for name in scorer.inputs})
+    absent = [name for name in optional if not Path(planned[name].file or "").is_file()]
+    return tuple((name, model) for name, model in planned.items() if name not in absent)
 
 
 def _require_all(
@@ -138,8 +143,11 @@ def _plan_alone(
     if not entry.is_trained:
         return _untrained(settings, table, row, seed, given)
     defaults, sets = table.defaults | row.defaults, train_sets_of(settings, table, row)
+    start = _start_of(settings, table, noise, row, seed)
+    begun = {"start": start.id} if start else {}
     if row.pairs_from is not None:
-        return _trained_on_pairs(settings, row, defaults, noise, sets, seed, given)
+        made = _trained_on_pairs(settings, row, defaults, noise, sets, seed, given | begun)
+        return replace(made, start=start)
     kinds = entry.packs or (row.train_on,)
     trained_on = {
         "noise": row.train_noise or noise,
@@ -150,9 +158,7 @@ def _plan_alone(
     for name in entry.artifacts:
         key = catalog.artifacts()[name].key
         trained_on[key] = artifact_of(settings, name, trained_on["train_set"])
-    start = _start_of(settings, table, noise, row, seed)
-    if start:
-        trained_on["start"] = start.id
+    trained_on |= begun
     model = _trained(settings, row.method, defaults, row.options, seed, trained_on, sets[kinds[0]])
     return replace(model, start=start)
 
@@ -184,7 +190,7 @@ def _row_of(table: Table, name: str, noise: str) -> Row:
         raise UnpairedError(
             f"table {table.number}: no row or model is called '{name}'{suggest(name, known)}"
         )
-    fitting = [row for row in named if noise in (row.noises or table.noises)]
+    fitting = [row for row in named if table.has(row, noise)]
     return (fitting or named)[0]
 
 

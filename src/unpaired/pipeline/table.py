@@ -66,7 +66,8 @@ class Row(Typed):
     train_on: which of the training sets. train_noise: noise to train on, if another than
         the one that is scored. pairs_from: train on synthesized pairs instead.
     read_out: which of the method's ways to restore; rows that differ in it alone share a model.
-    only_at: scale at which the row is run; at others it is printed only.
+    only_at: scale at which the row is run, "demo" being all but the paper's; at others it is
+        printed only.
     weights: imported weights instead of a training, a path with ``{noise}`` in it; without the file
         there is no such row.
     setting, printed_as: what the paper's numbers call the noise, with ``{noise}`` in it, and the
@@ -88,7 +89,7 @@ class Row(Typed):
     needs: dict[str, str] = {}
     read_out: str | None = None
     weights: str | None = None
-    only_at: Literal["paper"] | None = None
+    only_at: Literal["paper", "demo"] | None = None
     setting: str = "{noise}"
     printed_as: str | None = None
     note: str = ""
@@ -123,6 +124,8 @@ class Table(Typed):
     source: which table of which paper, in a few words: "Neighbor2Neighbor, Table 1".
     task: what its products do, and so how they are scored. metrics: what stands in its cells, in
         this order. scored_with: models that the scoring works with, by what they are to it.
+    noises_of_paper: what is run at the paper's scale, where ``noises`` are only those of the others
+        unless the settings name more.
     models: trained for others' sake, without a row.
     train_sets: what its rows are trained on. takes_train_set: whether any pictures will do, so that
         a ``train_set`` of the settings comes in their place; else such settings refuse the table.
@@ -135,6 +138,7 @@ class Table(Typed):
     paper: str
     paper_numbers: str
     noises: list[str]
+    noises_of_paper: list[str] | None = None
     testsets: list[str]
     rows: list[Row]
     models: list[Row] = []
@@ -164,11 +168,24 @@ class Table(Typed):
         own = ["correlation"] if self.correlations else []
         return list(dict.fromkeys([*self.metrics, *of_sets, *own]))
 
+    def noises_at(self, scale: str) -> list[str]:
+        """Return noises of the table and of single rows that are run at a scale."""
+        own = (self.noises_of_paper if scale == "paper" else None) or self.noises
+        of_rows = (noise for row in self.rows for noise in row.noises or ())
+        return list(dict.fromkeys([*own, *of_rows]))
+
     @property
     def all_noises(self) -> list[str]:
-        """Noises of the table and of single rows."""
-        of_rows = (noise for row in self.rows for noise in row.noises or ())
-        return list(dict.fromkeys([*self.noises, *of_rows]))
+        """Noises of the table and of single rows, at any scale."""
+        return list(dict.fromkeys([*(self.noises_of_paper or ()), *self.noises_at("demo")]))
+
+    def has(self, row: Row, noise: str) -> bool:
+        """Say whether a noise is one of a row's."""
+        return noise in (row.noises or self._of_all_rows)
+
+    @property
+    def _of_all_rows(self) -> list[str]:
+        return list(dict.fromkeys([*(self.noises_of_paper or ()), *self.noises]))
 
     @property
     def all_testsets(self) -> list[str]:
@@ -199,7 +216,7 @@ class Table(Typed):
     def _one_row_per_name_and_noise(self) -> Table:
         seen = set()
         for row in self.rows:
-            for noise in row.noises or self.noises:
+            for noise in row.noises or self._of_all_rows:
                 if (row.name, noise) in seen:
                     raise ValueError(f"row '{row.name}' stands twice for noise '{noise}'")
                 seen.add((row.name, noise))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from unpaired.core.command import add_given, json_argument, run
 from unpaired.core.devices import choose_device, choose_precision, describe, no_gpu_note
 from unpaired.core.files import atomic_path, rows_as_csv, sha256_of
 from unpaired.core.finished import make_once
+from unpaired.core.kept_parts import KeptParts
 from unpaired.core.leases import leased_gpus
 from unpaired.core.sealed_csv import write_sealed
 from unpaired.data.packs import Pack, open_verified
@@ -35,7 +37,25 @@ def main(arguments: argparse.Namespace) -> None:
     if pictures:
         stamp["pictures"] = pictures.digest
     outputs = (arguments.output, arguments.example, arguments.record)
-    make_once(arguments.work, stamp, outputs, partial(_evaluate, arguments, pack, pictures, about))
+
+    def make() -> None:
+        with _parts(arguments, stamp) as parts:
+            _evaluate(arguments, pack, pictures, about, parts)
+
+    make_once(arguments.work, stamp, outputs, make)
+
+
+@contextmanager
+def _parts(arguments: argparse.Namespace, stamp: dict[str, Any]) -> Iterator[dict[str, KeptParts]]:
+    """Yield the folder of parts for a scorer that keeps some; it goes when all is written."""
+    if not catalog.scorer(arguments.task).keeps_parts:
+        yield {}
+        return
+    folder = arguments.work.with_name(f"{arguments.work.name}.parts")
+    # Rounding differs from device to device, and with the number of threads.
+    parts = KeptParts(folder, stamp | {"on": [arguments.device, arguments.threads]})
+    yield {"parts": parts}
+    parts.drop()
 
 
 def _about(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -52,7 +72,11 @@ def _about(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate(
-    arguments: argparse.Namespace, pack: Pack, pictures: Pack | None, about: dict[str, Any]
+    arguments: argparse.Namespace,
+    pack: Pack,
+    pictures: Pack | None,
+    about: dict[str, Any],
+    parts: dict[str, KeptParts],
 ) -> None:
     with leased_gpus(arguments.device):
         torch.set_num_threads(arguments.threads)
@@ -76,6 +100,7 @@ def _evaluate(
             device=device,
             **arguments.artifact,
             **others,
+            **parts,
         )
         seconds = time.perf_counter() - start
     with atomic_path(arguments.example) as aside:

@@ -7,6 +7,9 @@ import torch
 from tests.systems.degradation.small import SMALL
 from unpaired.core.errors import UnpairedError
 from unpaired.data.pack_in_parts import write_pack_in_parts
+from unpaired.data.pack_writing import write_pack
+from unpaired.data.packs import Pack
+from unpaired.data.records import Record
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.create import create
 from unpaired.learning.method import Observation
@@ -238,3 +241,63 @@ def test_pairs_go_on_where_they_were_killed(method, clean_pack, tmp_path):
         write_pack_in_parts(tmp_path / "p.h5", parts, **about)
     assert write_pack_in_parts(tmp_path / "p.h5", parts, **about).pictures == 2
     assert len(made) == 3
+
+
+def small_lud_vae(**settings):
+    torch.manual_seed(0)
+    return create("lud_vae", **SMALL["lud_vae"], **settings).eval()
+
+
+def test_noise_can_be_added_to_the_picture_itself():
+    seen = image(64, 72)
+    usual, own = small_lud_vae(), small_lud_vae(adds_to="picture")
+    made, added_to_picture = (synthesize(m, seen, key=(1,), t=2.0).noisy for m in (usual, own))
+    reconstruction = usual.restore(Observation(seen))
+    assert torch.allclose(added_to_picture - seen, made - reconstruction, atol=1e-5)
+    assert not torch.allclose(added_to_picture, made)
+
+
+def test_a_method_says_how_its_latents_are_drawn_and_pairs_may_say_otherwise(tmp_path):
+    noisy, clean = (write_clean_pack(tmp_path / f"{name}.h5") for name in ("noisy", "clean"))
+    about = {"trained_on": {"noisy": noisy.path, "clean": clean.path}, "seed": 1, "stamp": {}}
+    about |= {"generation_method": 3, "device": torch.device("cpu")}
+
+    def first(method, **how):
+        return pairs_of_pack(method, clean, **about, **how).parts[0].read().arrays["noisy"]
+
+    prior, posterior = small_lud_vae(patch_px=32), small_lud_vae(patch_px=32, sampling="posterior")
+    assert np.array_equal(first(posterior), first(prior, sampling="posterior"))
+    assert np.array_equal(first(posterior, sampling="prior"), first(prior))
+    assert not np.array_equal(first(prior), first(posterior))
+    with pytest.raises(UnpairedError, match="sampling"):
+        small_lud_vae(sampling="postorior")
+
+
+def test_what_else_a_pack_holds_of_a_picture_is_passed_on(tmp_path):
+    clean = write_clean_pack(tmp_path / "clean.h5", with_large=True)
+    pairs = pairs_of_pack(
+        small_lud_vae(),
+        clean,
+        trained_on={},
+        seed=1,
+        generation_method=3,
+        device=torch.device("cpu"),
+        stamp={},
+    )
+    record = next(iter(pairs))
+    assert sorted(record.arrays) == ["clean", "large", "noisy"]
+    assert np.array_equal(record.arrays["large"], clean.read(0, "large"))
+    assert np.array_equal(record.arrays["clean"], clean.read(0))
+
+
+def write_clean_pack(path, with_large=False):
+    rng = np.random.default_rng(3)
+    records = []
+    for number in range(2):
+        arrays = {"image": rng.integers(0, 256, (40, 48, 3), np.uint8)}
+        if with_large:
+            arrays["large"] = rng.integers(0, 256, (160, 192, 3), np.uint8)
+        records.append(Record(f"{path.stem}{number}", arrays, f"{path.stem}{number}"))
+    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    write_pack(path, records, source=path.stem, **about)
+    return Pack(path)

@@ -341,6 +341,7 @@ def test_any_other_layout_of_a_colorizer_is_refused_by_name(eccv16, tmp_path, sp
 IMPORTABLE = {
     "neighbor2neighbor": "model_gauss25_b4e100r02.pth",
     "colorization": "colorization_release_v2-9b330a0b.pth",
+    "local_hints": "siggraph17-df00044c.pth",
     "lpips": "squeezenet1_1-b8a52dc0.pth",
 }
 
@@ -389,7 +390,7 @@ def test_what_was_imported_is_not_overwritten_unless_asked_for(official, tmp_pat
     ("method", "told"),
     [
         ("colorizatoin", "did you mean 'colorization'"),
-        ("eccv16", "valid: colorization, ddpm, lpips, neighbor2neighbor"),
+        ("eccv16", "valid: colorization, ddpm, local_hints, lpips, neighbor2neighbor"),
         ("lpip", "did you mean 'lpips'"),
     ],
 )

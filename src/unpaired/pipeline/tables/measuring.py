@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from unpaired.core.sealed_csv import read_record
 from unpaired.pipeline.frames import read_scores
-from unpaired.pipeline.models import Cell, Score, TablePlan
+from unpaired.pipeline.models import Cell, TablePlan
 from unpaired.pipeline.table import Correlation
 from unpaired.pipeline.tables.lines import (
     CORRELATION,
@@ -100,6 +100,8 @@ def _line(
         scale=plan.settings.scale,
         **measured[key],
     )
+    if line.value is None:
+        return line  # Its status says why.
     comparable = paper_value is not None and protocol.is_papers
     return replace(line, delta=line.value - paper_value) if comparable else line
 
@@ -107,7 +109,10 @@ def _line(
 def _measure(
     plan: TablePlan, planned: Mapping[CellKey, Cell], root: Path
 ) -> dict[PaperKey, dict[str, Any]]:
-    """Return value, ci_low, ci_high, n_images and status of all that is scored."""
+    """Return value, ci_low, ci_high, n_images and status of all that is scored.
+
+    Where a record says in words why there is no value, these are the status.
+    """
     scored = [
         (key, score, plan.table.metrics_at(key[2]))
         for key, cell in planned.items()
@@ -123,15 +128,22 @@ def _measure(
     # Over repeats and seeds first: the interval is one over images.
     per_image = scores.groupby([*KEY, "image"], sort=False).mean(skipna=False)
     found = _over_images(per_image)
+    # What is no mean over images stands in the records of the scores.
     pooled = [
-        ((*key, metric), score)
+        ((*key, metric), read_record(root / f"{score.stem}.json")["pooled"][metric])
         for key, score, metrics in scored
         for metric in metrics
         if (*key, metric) not in found.index
     ]
+    why_none = {key: told for key, told in pooled if isinstance(told, str)}
+    numbers = [(key, told) for key, told in pooled if key not in why_none]
     of_cells = _of_cells(per_image, found["value"])
-    found = pd.concat([found, _over_seeds(pooled, root)]).join(of_cells, on=CELL)
-    return found.to_dict("index")
+    found = pd.concat([found, _over_seeds(numbers)]).join(of_cells, on=CELL)
+    without = {
+        key: {"n_images": int(of_cells.loc[key[:3], "n_images"]), "status": why}
+        for key, why in why_none.items()
+    }
+    return found.to_dict("index") | without
 
 
 def _read_numbers(path: Path, metrics: list[str]) -> pd.Series:
@@ -150,10 +162,10 @@ def _over_images(per_image: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"value": means, "ci_low": low, "ci_high": high})
 
 
-def _over_seeds(pooled: list[tuple[PaperKey, Score]], root: Path) -> pd.DataFrame:
-    """Return metrics that are no means over images, which stand in the records of the scores."""
+def _over_seeds(pooled: list[tuple[PaperKey, float]]) -> pd.DataFrame:
+    """Return metrics that are no means over images, one number per seed: their means."""
     values = pd.Series(
-        [read_record(root / f"{score.stem}.json")["pooled"][key[3]] for key, score in pooled],
+        [value for _, value in pooled],
         index=pd.MultiIndex.from_tuples([key for key, _ in pooled], names=KEY),
         dtype=float,
     )

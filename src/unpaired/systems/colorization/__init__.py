@@ -95,6 +95,7 @@ SYSTEM = System(
             f"{HERE}.methods.colorization:Colorization",
             follows_settings=False,
             artifacts=(PRIOR,),
+            gives_colors_by=(),
             imports_weights=f"{HERE}.authors_weights:PUBLISHED",
             deviations=(
                 "The network takes (L - 50) / 50, the authors' Caffe network L - 50.",

@@ -21,7 +21,7 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import reading, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.lab import rgb_to_lab
-from unpaired.imaging.finding import SUFFIXES, find_pictures
+from unpaired.imaging.finding import SUFFIXES, class_folders, find_pictures
 from unpaired.imaging.outputs import check_files
 from unpaired.imaging.pictures import read_rgb8
 from unpaired.learning.weights import load_model
@@ -32,7 +32,6 @@ from unpaired.systems.colorization.scoring import as_batch, predict_ab, with_col
 
 TRUE_COLORS = "true colors"
 PERCENT = 100
-NO_CLASSES = ("__MACOSX",)  # Folders that archives bring along; hidden ones are none either.
 
 
 @dataclass(frozen=True)
@@ -157,20 +156,6 @@ def labeled_pictures(folder: Path, classes: int, labels: Path | None = None) -> 
         if name not in empty
         for path in find_pictures([Path(folder) / name])
     ]
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in ``folder``, sorted; hidden ones are no classes.
-
-    Raises UnpairedError if it is missing, a file, or has none.
-    """
-    folder = Path(folder)
-    with reading(folder):
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    found = [name for name in names if not name.startswith(".") and name not in NO_CLASSES]
-    if not found:
-        raise UnpairedError(f"{folder}: no folders; there must be one per class, with its pictures")
-    return found
 
 
 def read_labels(path: Path) -> list[str]:

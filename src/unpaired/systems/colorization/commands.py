@@ -12,6 +12,8 @@ from unpaired.core.options import Device, Precision, examples, tell_refused
 COLORIZE = (
     "unpaired colorize gray/ --output colored/ --model MODEL.safetensors",
     "unpaired colorize a.png --output vivid/ --model M.safetensors --temperature 0",
+    "unpaired colorize a.png -o o/ --model local.safetensors --hints points.json",
+    "unpaired colorize a.png -o o/ --model M.safetensors --histogram-of sea.jpg",
 )
 CLASSIFY = (
     "unpaired classify pictures/ --classifier vgg16.tv_in1k",
@@ -40,6 +42,21 @@ def colorize(
             "the model was made for."
         ),
     ] = None,
+    hints: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(
+            help="Points of color that `unpaired ui` saved (JSON); for several pictures, the "
+            "folder of their NAME.points.json. For models of local_hints."
+        ),
+    ] = None,
+    histogram_of: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="A color picture, whose shares of colors to take. For global_hints."),
+    ] = None,
+    saturation: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Mean saturation to have, 0 (gray) to 1. For models of global_hints."),
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     overwrite: Annotated[
@@ -54,8 +71,10 @@ def colorize(
     Then: unpaired colorize gray/ -o colored/ --model weights/colorization/eccv16.safetensors
     """
     from unpaired.systems.colorization.colorize import Options, colorize
+    from unpaired.systems.colorization.told import Asked
 
-    options = Options(model, temperature, device, precision, overwrite)
+    asked = Asked(hints, histogram_of, saturation)
+    options = Options(model, temperature, device, precision, overwrite, asked)
     outcome = colorize(pictures, output, options)
     tell_refused(outcome.refused)
     print(outcome.summary(output))

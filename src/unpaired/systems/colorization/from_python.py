@@ -14,8 +14,9 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.torch_state import torch_left_alone
 from unpaired.imaging.arrays import as_array
 from unpaired.imaging.pictures import Picture
+from unpaired.learning.seen_pictures import doubt_about
 from unpaired.learning.weights import load_model, read_about
-from unpaired.systems.colorization.colorize import Options, colorize_picture, doubt_about
+from unpaired.systems.colorization.colorize import Options, colorize_picture, remedy_for
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -43,7 +44,8 @@ def colorize(gray: ArrayLike, *, model: str | os.PathLike, device: str = "auto")
     pixels = array.astype(np.float32) / np.float32(largest)
     if pixels.min() < 0 or pixels.max() > 1:
         raise UnpairedError("colorize needs floating-point numbers in [0, 1]; scale them")
-    if doubt := doubt_about(Path(model), read_about(Path(model))):
+    about = read_about(Path(model))
+    if doubt := doubt_about(Path(model), about, remedy_for(about["method"])):
         warnings.warn(doubt, stacklevel=2)
     method = load_model(Path(model), choose_device(device))[1]
     picture = Picture(Path("array.png"), pixels[None, ..., None], None, array.dtype, "PNG", b"")

@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from unpaired.core.progress import Progress
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.imaging.color.ab_bins import load_prior, smoothed_prior
-from unpaired.imaging.color.lab import into_gamut, lab_to_rgb, rgb_to_lab
+from unpaired.imaging.color.lab import rgb_to_lab
+from unpaired.imaging.color.recoloring import as_batch, enlarged, shrunk, with_colors
 from unpaired.imaging.pixels import center_crop, to_uint8
 from unpaired.metrics.colorization import ErrorCurve, rebalancing
 from unpaired.metrics.psnr import psnr_db
@@ -49,45 +50,14 @@ class Colored:
         return with_colors(self.lab, self.ab)
 
 
-def as_batch(picture: np.ndarray) -> Tensor:
-    """Return H x W x 3 uint8 as 1 x 3 x H x W in [0, 1], float32."""
-    return torch.tensor(picture).permute(2, 0, 1)[None] / 255
-
-
-def with_colors(lab: Tensor, ab: Tensor) -> np.ndarray:
-    """Return the lightness of ``lab``, 3 x H x W, with colors ``ab``: H x W x 3 uint8.
-
-    Colors that sRGB does not have lose chroma, not lightness.
-    """
-    joined = torch.cat([lab[:1], ab.to(lab.dtype)])[None]
-    return to_uint8(lab_to_rgb(into_gamut(joined))[0].permute(1, 2, 0).cpu().numpy())
-
-
-def shrunk(rgb: Tensor, short_px: int | None) -> Tensor:
-    """Return B x 3 x H x W with a shorter side of at most ``short_px``; as it is for None.
-
-    At another scale than that of its training pictures things look unlike what a network knows. The
-    authors squeeze all into squares; here the aspect is kept.
-    """
-    height, width = rgb.shape[-2:]
-    scale = 1 if short_px is None else short_px / min(height, width)
-    if scale >= 1:
-        return rgb
-    size = (round(height * scale), round(width * scale))
-    return functional.interpolate(rgb, size=size, mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def predict_ab(product: Colorizer, rgb: Tensor, *key: object, **options: float) -> Tensor:
+def predict_ab(product: Colorizer, rgb: Tensor, *key: object, **options: Any) -> Tensor:
     """Return the ab that a colorizer gives the lightness of B x 3 x H x W in [0, 1], at full size.
 
     It sees pictures shrunk to its ``picture_px``; its colors are enlarged bilinearly. key,
     options: as its ``colorize`` takes them.
     """
     lightness = rgb_to_lab(shrunk(rgb, product.picture_px))[:, :1]
-    ab = product.colorize(lightness, *key, **options)
-    if ab.shape[-2:] != rgb.shape[-2:]:
-        ab = functional.interpolate(ab.float(), size=rgb.shape[-2:], mode="bilinear")
-    return ab
+    return enlarged(product.colorize(lightness, *key, **options), rgb.shape[-2:])
 
 
 def colorized(

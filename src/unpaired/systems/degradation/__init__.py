@@ -79,4 +79,6 @@ SYSTEM = System(
             uses_gpu=True,
         ),
     ),
+    commands=f"{HERE}.commands",
+    place=6,
 )

@@ -22,12 +22,15 @@ from unpaired.imaging.tiling import map_tiles, restore_tiled
 from unpaired.learning.method import Observation
 from unpaired.pipeline.settings import canonical_json
 from unpaired.systems.degradation.latent_texture import LatentTexture, texture_of_a_picture
-from unpaired.systems.degradation.methods.degradation import T_RANGE, DegradationModel
+from unpaired.systems.degradation.methods.degradation import (
+    SAMPLINGS,
+    T_RANGE,
+    DegradationModel,
+)
 from unpaired.systems.degradation.white_noise import noise_window
 
 T_MIN, T_MAX = T_RANGE
 GENERATION_METHODS = (2, 3)
-SAMPLINGS = ("prior", "posterior")
 TILE_PX = 512
 
 
@@ -130,7 +133,7 @@ def pairs_of_pack(
     generation_method: int,
     device: torch.device,
     stamp: dict[str, Any],
-    sampling: str = "prior",
+    sampling: str | None = None,
     t: Sequence[float] | None = None,
     content_noise: Sequence[float] | None = None,
 ) -> Parts:
@@ -138,15 +141,19 @@ def pairs_of_pack(
 
     Records: "noisy" and "clean", uint8 H x W x 3: clipped and rounded, as the authors' PNG files
     are. Each has its own noise levels and its own noise, which its name and ``seed`` decide.
-    Scenes are those of the pictures. stamp: what the pairs depend on, besides the picture's place.
+    Scenes are those of the pictures, and what else the pack holds of them, as a larger picture, is
+    passed on. stamp: what the pairs depend on, besides the picture's place.
 
     trained_on: the packs that the method has learned from, by what they hold. sampling: "prior",
     N(0, I) times a level of the range ``t`` (section 4.4); or "posterior", each pair by the latents
-    of one picture of the noisy training set, chosen at random, as they are (see `latent_texture`).
+    of one picture of the noisy training set, chosen at random, as they are (see `latent_texture`);
+    None for the method's own way.
     t, content_noise: as for `draw_levels`.
     """
     if source.value_range != (0, 255):
         raise UnpairedError(f"pack {source.path}: pairs are made of 8-bit pictures only")
+    if sampling is None:
+        sampling = method.sampling if generation_method == 3 else "prior"
     check_choice("pairs_from", "sampling", sampling, SAMPLINGS)
     by_posterior = sampling == "posterior"
     if by_posterior and (generation_method != 3 or t is not None):
@@ -167,6 +174,7 @@ def pairs_of_pack(
             texture=texture_of_a_picture(method, noisy, key, device) if by_posterior else None,
         )
         arrays = {"noisy": _as_uint8(pair.noisy), "clean": _as_uint8(pair.clean)}
+        arrays |= {field: source.read(index, field) for field in source.fields if field != "image"}
         return Record(name, arrays, source.columns["scene"][index])
 
     parts = [Part(f"{i:08d}", canonical_json(stamp), partial(read, i)) for i in source]

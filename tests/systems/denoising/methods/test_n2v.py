@@ -298,6 +298,7 @@ def weight_of_own_pixel(method, noisy):
     return torch.stack(found).mean().item()
 
 
+@pytest.mark.long
 def test_training_takes_the_own_pixel_away(train_pack, photographs, monkeypatch):
     """The network starts as the identity; what it learns without masks goes on leaning on it."""
     noise = get_noise("gauss25")

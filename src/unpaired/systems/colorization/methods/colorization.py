@@ -28,6 +28,7 @@ from unpaired.imaging.color.ab_bins import (
 )
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.color.temperature import TEMPERATURE, check_temperature
+from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
 from unpaired.learning.schedules import SCHEDULES
@@ -257,14 +258,3 @@ class Colorization(Method):
 def is_colored(ab: Tensor) -> Tensor:
     """Tell which pictures of B x 2 x H x W have any |a| or |b| above GRAY_MAX: B, bool."""
     return (ab.abs() > GRAY_MAX).flatten(1).any(1)
-
-
-def mirror_at_random(generators: list[torch.Generator], images: Tensor) -> Tensor:
-    """Mirror every image of B x C x H x W left to right, or not; one generator per image."""
-    drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
-    return torch.stack(
-        [
-            image.flip(-1) if mirrored else image
-            for image, mirrored in zip(images, drawn, strict=True)
-        ]
-    )

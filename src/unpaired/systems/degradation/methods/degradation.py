@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
@@ -21,6 +22,7 @@ from unpaired.networks.latents import LatentLevel
 
 ITERATIONS = 200_000  # The paper's length (section 4.2).
 T_RANGE = (1.0, 4.0)  # Noise levels of the paper (section 4.4).
+SAMPLINGS = ("prior", "posterior")  # Of noise latents, see `synthesis.pairs_of_pack`.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,15 @@ class DegradationModel(Denoiser):
     content_noise_range: ClassVar[tuple[float, float] | None] = None
 
     def samples(
-        self, packs: Sequence[Pack], *, seed: int, noise: Noise | None, noise_draw: NoiseDraw
+        self,
+        packs: Sequence[Pack],
+        *,
+        seed: int,
+        noise: Noise | Condition | None,
+        noise_draw: NoiseDraw,
     ) -> UnpairedSamples:
+        """Return crops of both sets; a condition adds nothing to what is noisy already."""
+        noise = None if isinstance(noise, Condition) else noise
         about = {"patch_px": self.config.patch_px, "seed": seed}
         return UnpairedSamples(*packs, noise=noise, noise_draw=noise_draw, **about)
 
@@ -62,6 +71,11 @@ class DegradationModel(Denoiser):
     def noise_levels(self) -> tuple[LatentLevel, ...]:
         """The grids of standard normal numbers that ``degrade`` takes."""
         return self.network.latents
+
+    @property
+    def sampling(self) -> str:
+        """How noise latents are drawn where nothing else is asked for, one of SAMPLINGS."""
+        return "prior"
 
     def noise_latents(self, noisy: Tensor, noise: list[Tensor]) -> list[Tensor]:
         """Return a sample of the noise latents of ``noisy``, which ``degrade`` can take as noise.

@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.latents import Gaussian
 from unpaired.networks.lud_vae import LUDVAENet
-from unpaired.systems.degradation.methods.degradation import DegradationConfig, DegradationModel
+from unpaired.systems.degradation.methods.degradation import (
+    SAMPLINGS,
+    DegradationConfig,
+    DegradationModel,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,10 @@ class LUDVAEConfig(DegradationConfig):
         In a short training this scale stays nearly as it is: it should be that of the set's noise,
         or, where the divergence weighs too little to be felt, that of weak noise, because in
         synthesis t multiplies it by 1 to 4. Not in the paper.
+    adds_to: what the decoded noise is added to: "reconstruction", as in the paper, or "picture",
+        the clean picture itself, whose detail a small image branch cannot carry.
+    sampling: how pairs get their noise latents where nothing else is asked for, see `synthesis`;
+        "prior" is the paper's.
     """
 
     blur_kernel_px: int = 21
@@ -45,10 +53,14 @@ class LUDVAEConfig(DegradationConfig):
     code_dim: int = 64
     codes: int = 512
     start_noise_std: float = 0.1
+    adds_to: str = "reconstruction"
+    sampling: str = "prior"
     patch_px: int = 160
     schedule: str = "constant"
 
     def __post_init__(self) -> None:
+        check_choice("lud_vae", "adds_to", self.adds_to, ("reconstruction", "picture"))
+        check_choice("lud_vae", "sampling", self.sampling, SAMPLINGS)
         kernel_px = self.blur_kernel_px
         if kernel_px < 1 or kernel_px % 2 == 0 or not self.blur_std_px > 0:
             raise UnpairedError(
@@ -92,6 +104,10 @@ class LUDVAE(DegradationModel):
             global_residual=config.global_residual,
             start_noise_std=config.start_noise_std,
         )
+
+    @property
+    def sampling(self) -> str:
+        return self.config.sampling
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         clean, noisy = self.unpaired_views(batch, state)
@@ -141,7 +157,8 @@ class LUDVAE(DegradationModel):
         with torch.inference_mode():
             codes = self.network.encode_image(clean)
             added = self.network.decode_noise(codes, [t * level for level in noise])
-            return self.network.decode_image(codes) + added
+            adds_to_picture = self.config.adds_to == "picture"
+            return (clean if adds_to_picture else self.network.decode_image(codes)) + added
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the clean image that the codes of the noisy one stand for."""

@@ -25,6 +25,7 @@ from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
 from unpaired.learning.diffusion import from_signed, to_signed
 from unpaired.learning.method import Method, Observation, Phase, TrainingState
+from unpaired.learning.schedules import falls_in_second_half
 from unpaired.networks.cyclegan import PatchCritic, ResnetGenerator
 from unpaired.systems.few_shot.samples import FewShotSamples, Measurements, refuse_empty
 
@@ -53,11 +54,6 @@ class CycleGANConfig:
     batch_size: int = 1
     patch_px: int = 128
     learning_rate: float = 2e-4
-
-
-def falls_in_second_half(fraction: float) -> float:
-    """Constant for 100 epochs, then linearly to 0 in 100."""
-    return min(1.0, 2 * (1 - fraction))
 
 
 class CycleGAN(Method):

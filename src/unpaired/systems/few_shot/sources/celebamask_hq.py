@@ -20,15 +20,21 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.errors import UnpairedError
 from unpaired.core.files import reading, state_of
 from unpaired.core.fingerprint import fingerprint
 from unpaired.data.records import Part, Parts, Record
+from unpaired.data.sources.celeba_hq import (
+    ATTRIBUTES,
+    PICTURES,
+    factor_of,
+    pixels,
+    read_attributes,
+    reduced,
+)
 
-PICTURES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
-ATTRIBUTES = "CelebAMask-HQ-attribute-anno.txt"
+MASKS = "CelebAMask-HQ-mask-anno"
 PICTURE_PX = 128
 PICTURES_PER_FOLDER = 2000  # of masks
 # In the order in which they cover each other; a label is 1 + the index, and 0 is what has no mask.
@@ -124,18 +130,7 @@ class _Layout:
     @cached_property
     def attributes(self) -> dict[str, np.ndarray]:
         """The attributes of every picture by the name of its file: 0 or 1, uint8."""
-        path = self.folder / ATTRIBUTES
-        with reading(path):
-            lines = path.read_text(encoding="utf-8").splitlines()
-        count, names, *rows = [line.split() for line in lines if line.strip()] or [[], []]
-        wrong = [row[0] for row in rows if len(row) != len(names) + 1 or set(row[1:]) - {"1", "-1"}]
-        if not names or count != [str(len(rows))] or wrong:
-            named = f": {list_some(wrong)}" if wrong else ""
-            raise UnpairedError(
-                f"{path}: not a list of attributes, a count, names, and a line of 1 and -1 for "
-                f"each picture{named}; unpack it again"
-            )
-        return {row[0]: np.array([value == "1" for value in row[1:]], np.uint8) for row in rows}
+        return read_attributes(self.folder / ATTRIBUTES)
 
     def files_of(self, number: int) -> list[Path]:
         masks = [self.mask(number, part) for part in self.masks.get(number, ())]
@@ -174,8 +169,8 @@ def _bad_names(layout: _Layout, ids: Sequence[int]) -> Iterator[str]:
 
 def _read(layout: _Layout, number: int, scenes: str) -> Record:
     path = layout.picture(number)
-    image = _pixels(path, "RGB")
-    parts = {part: _pixels(layout.mask(number, part), "L") for part in layout.masks[number]}
+    image = pixels(path, "RGB")
+    parts = {part: pixels(layout.mask(number, part), "L") for part in layout.masks[number]}
     side = image.shape[0]
     mask_sides = {mask.shape[:2] for mask in parts.values()}
     if image.shape[1] != side or len(mask_sides) > 1 or any(h != w for h, w in mask_sides):
@@ -190,47 +185,17 @@ def _read(layout: _Layout, number: int, scenes: str) -> Record:
         raise UnpairedError(f"{path}: all of its masks are empty; unpack them again")
     target = min(side, PICTURE_PX)
     arrays = {
-        "image": _reduced(path, image, target),
+        "image": reduced(path, image, target),
         "labels": _sampled(path, labels, target),
         "attributes": layout.attributes[f"{number}.jpg"][None, None],
     }
     return Record(f"{number:05d}", arrays, f"{scenes}:{number}")
 
 
-def _pixels(path: Path, mode: str) -> np.ndarray:
-    """Return H x W x channels of an 8-bit picture that must be of a mode of Pillow."""
-    try:
-        with reading(path), Image.open(path) as picture:
-            found = picture.mode
-            if found == mode or (mode == "L" and found in ("1", "P")):
-                array = np.asarray(picture.convert(mode))
-                return array if array.ndim == 3 else array[..., None]
-    except (UnidentifiedImageError, SyntaxError, ValueError, OSError) as error:
-        raise UnpairedError(f"{path}: cannot be read ({error}); unpack it again") from None
-    wanted = {"RGB": "RGB of 8 bits", "L": "gray of 8 bits"}[mode]
-    raise UnpairedError(f"{path}: {wanted} is needed, not {found}; unpack it again")
-
-
-def _reduced(path: Path, image: np.ndarray, side: int) -> np.ndarray:
-    factor = _factor(path, image.shape[0], side)
-    if factor == 1:
-        return np.ascontiguousarray(image)
-    squares = image.reshape(side, factor, side, factor, -1).astype(np.float32)
-    return np.floor(squares.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
-
-
 def _sampled(path: Path, labels: np.ndarray, side: int) -> np.ndarray:
-    factor = _factor(path, labels.shape[0], side)
+    factor = factor_of(path, labels.shape[0], side)
     middle = factor // 2
     return np.ascontiguousarray(labels[middle::factor, middle::factor])
-
-
-def _factor(path: Path, side: int, target: int) -> int:
-    if side < target or side % target:
-        raise UnpairedError(
-            f"{path}: {side} px a side cannot be reduced to {target}; its sides must be multiples"
-        )
-    return side // target
 
 
 def write_attributes(path: Path, names: Sequence[str], rows: Iterable[tuple[str, Sequence[bool]]]):

@@ -1,0 +1,145 @@
+"""For a person with clean pictures and a learned degradation: the same pictures, noisy.
+
+With the clean ones they are pairs to train a network of one's own on. Arguments, model and outputs
+are checked before PyTorch is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unpaired.core.devices import check_names, choose_device
+from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.progress import Progress
+from unpaired.core.randomness import numpy_generator
+from unpaired.imaging.outputs import Outcome, plan_outputs, told
+from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.learning.model_names import resolve_model
+from unpaired.learning.weights import load_model, read_about
+from unpaired.systems.degradation import SYSTEM
+
+if TYPE_CHECKING:
+    import torch
+
+DEGRADATIONS = tuple(SYSTEM.methods)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to degrade with. seed: another draws other noise. overwrite: replace what is there."""
+
+    model: Path
+    device: str = "auto"
+    seed: int = 1
+    overwrite: bool = False
+
+
+def degrade(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
+    """Write noisy versions of clean pictures into the folder ``output`` under their own names.
+
+    output: a folder, or a file for a single picture. Size, bit depth, format and pages are kept;
+    gray pictures become RGB. Every picture gets noise of its own, which its name and the seed
+    decide: like that of one noisy picture that the model has learned from, or, where the model came
+    without these, sampled as the paper does. Pictures that cannot be read, and values outside
+    [0, 1], are refused one by one, and the others written.
+
+    Raises UnpairedError, before anything is written, for a bad model or device, for outputs as
+    `plan_outputs` does, and if no picture at all can be read.
+    """
+    _check(options)
+    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
+    for line in told(outputs.left_out):
+        print(line, flush=True)
+    readable, refused = _readable(outputs.targets)
+    if not readable:
+        raise UnpairedError(list_some(refused))
+    degradation = _Degradation(options)
+    outputs.mark("degrade")
+    written = []
+    with Progress("degrade", len(readable), "pictures") as progress:
+        for path in readable:
+            target = outputs.targets[path]
+            name = target.relative_to(outputs.folder).with_suffix("").as_posix()
+            try:
+                write_picture(degradation.of(_read(path), name), target)
+                written.append(target)
+            except UnpairedError as error:
+                refused.append(str(error))
+            progress.advance()
+    return Outcome(written, refused, outputs.left_out)
+
+
+def _check(options: Options) -> None:
+    """Check what a person typed, without PyTorch."""
+    check_names(options.device, "auto")
+    method = read_about(options.model)["method"]
+    if method not in DEGRADATIONS:
+        raise UnpairedError(
+            f"{options.model}: a model of '{method}', which makes nothing noisy; name one of "
+            f"{', '.join(DEGRADATIONS)}"
+        )
+
+
+def _readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the pictures that can be made noisy, and refusals."""
+    readable, refused = [], []
+    for path in paths:
+        try:
+            _read(path)
+            readable.append(path)
+        except UnpairedError as error:
+            refused.append(str(error))
+    return readable, refused
+
+
+def _read(path: Path) -> Picture:
+    picture = in_rgb(read_picture(path))
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low < 0 or high > 1:
+        raise UnpairedError(
+            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
+        )
+    return picture
+
+
+class _Degradation:
+    """A model with the noise that lies beside it."""
+
+    def __init__(self, options: Options) -> None:
+        from unpaired.systems.degradation.own_degradation import read_noise
+
+        self.seed = options.seed
+        self.device: torch.device = choose_device(options.device)
+        file = resolve_model(options.model)
+        _, self.method = load_model(file, self.device)
+        self.textures = read_noise(file, self.method, self.device)
+        if not self.textures:
+            print("noise is sampled from N(0, I) times t, as in the paper", flush=True)
+
+    def of(self, picture: Picture, name: str) -> Picture:
+        """Return a picture whose every page is noisy, clipped to [0, 1]."""
+        pages = [
+            self._page(page, (self.seed, "degrade", name, number))
+            for number, page in enumerate(picture.pixels)
+        ]
+        return replace(picture, pixels=np.stack(pages))
+
+    def _page(self, page: np.ndarray, key: tuple[object, ...]) -> np.ndarray:
+        import torch
+
+        from unpaired.systems.degradation.synthesis import draw_levels, synthesize
+
+        image = torch.from_numpy(np.ascontiguousarray(page.transpose(2, 0, 1)))[None]
+        texture, levels = None, draw_levels(self.method, key)
+        if self.textures:
+            number = int(numpy_generator(*key, "texture").integers(len(self.textures)))
+            texture, levels["t"] = self.textures[number], 1.0
+        made = synthesize(
+            self.method, image.to(self.device), key=key, texture=texture, **levels
+        ).noisy
+        return np.clip(made[0].permute(1, 2, 0).float().cpu().numpy(), 0, 1)

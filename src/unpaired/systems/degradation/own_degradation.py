@@ -1,0 +1,232 @@
+"""For a person with noisy and with clean pictures that do not match: learn what the noise is like.
+
+A folder holds the model, and beside it the latents of noisy pictures (see `latent_texture`): noise
+is made like that of one of them, so that no noisy picture is needed any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unpaired.core.devices import check_names, choose_device
+from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.files import atomic_path, sha256_of
+from unpaired.data.records import Record
+from unpaired.imaging.finding import find_pictures
+from unpaired.imaging.pictures import in_rgb, read_picture
+from unpaired.imaging.pixels import to_uint8
+from unpaired.learning.model_names import FILE
+from unpaired.learning.weights import load_model, read_notes, save_model
+from unpaired.pipeline.settings import canonical_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from unpaired.data.packs import Pack
+    from unpaired.systems.degradation.latent_texture import LatentTexture
+
+METHOD = "lud_vae"
+NOISE_FILE = "noise.safetensors"
+TEXTURES = 32  # What is kept of noisy pictures: about 80 KB each.
+# A small network on small crops, so that a processor learns it in minutes. The decoded noise is
+# added to the picture itself, so that none of its detail is lost.
+SETTINGS: dict[str, Any] = {
+    "images_seen": 2400,
+    "batch_size": 8,
+    "patch_px": 48,
+    "learning_rate": 1e-3,
+    "schedule": "warmup_cosine",
+    "kl_weight": 0.004,
+    "width": 32,
+    "residual_width": 16,
+    "residual_blocks": 1,
+    "code_dim": 32,
+    "codes": 128,
+    "blur_kernel_px": 7,
+    "blur_std_px": 1.6,
+    "start_noise_std": 0.03,
+    "global_residual": True,
+    "adds_to": "picture",
+    "sampling": "posterior",
+}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What is learned from, and where the model goes. noisy and clean share no scene."""
+
+    noisy: Path
+    clean: Path
+    output: Path
+
+
+def learn(folders: Folders, *, device: str = "auto", seed: int = 1) -> Path:
+    """Learn a degradation from two folders of pictures; return the model's file.
+
+    It goes on where it was interrupted, and is kept as long as nothing changes that it depends on.
+    Raises UnpairedError, before anything is learned, for folders that do not fit.
+    """
+    from unpaired.data.disjoint import check_disjoint
+    from unpaired.data.packs import open_verified
+
+    check_names(device, "auto")
+    for folder in (folders.noisy, folders.clean):
+        if not folder.is_dir():
+            raise UnpairedError(f"{folder}: no such folder; name one that holds pictures")
+    if folders.output.exists() and not folders.output.is_dir():
+        raise UnpairedError(f"{folders.output}: a file; name a folder for the model")
+    work = folders.output / "work"
+    try:
+        packs = [
+            open_verified(_pack(work / f"{name}.h5", folder))
+            for name, folder in (("noisy", folders.noisy), ("clean", folders.clean))
+        ]
+        for pack in packs:
+            _require_size(pack)
+        check_disjoint(*packs, ("noisy pictures", "clean pictures"))
+    except UnpairedError:
+        _forget(work)
+        raise
+    stamp = {"settings": SETTINGS, "seed": seed, "packs": [pack.digest for pack in packs]}
+    path = folders.output / FILE
+    known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
+    if not path.is_file() or read_notes(path).get("made_of") != known:
+        method = _train(packs, stamp, work, device, seed)
+        save_model(path, METHOD, method, {"made_of": known, "train_set": "own pictures"})
+    else:
+        print(f"{path}: there already", flush=True)
+    _keep_noise(path, packs[0], device, seed)
+    shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def _pack(path: Path, folder: Path) -> Path:
+    from unpaired.data.pack_writing import write_pack
+
+    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    write_pack(path, _records(folder), source=str(folder), **about)
+    return path
+
+
+def _records(folder: Path) -> Iterator[Record]:
+    """Yield every page of every picture below a folder, of any depth, in RGB and 8 bits.
+
+    Raises UnpairedError after the last file, naming all bad ones at once.
+    """
+    bad = []
+    for path in find_pictures([folder]):
+        name = path.relative_to(folder).as_posix()
+        try:
+            pages = _pages(path)
+        except UnpairedError as error:
+            bad.append(str(error))
+            continue
+        digest = sha256_of(path)
+        for number, page in enumerate(pages):
+            own = name if len(pages) == 1 else f"{name} page {number + 1}"
+            yield Record(own, {"image": page}, f"file:{digest}", digest)
+    if bad:
+        raise UnpairedError(list_some(bad))
+
+
+def _pages(path: Path) -> list[np.ndarray]:
+    picture = in_rgb(read_picture(path))
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low < 0 or high > 1:
+        raise UnpairedError(
+            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
+        )
+    return [to_uint8(page) for page in picture.pixels]
+
+
+def _forget(work: Path) -> None:
+    """Remove what was begun for pictures that do not fit, but no training that can go on."""
+    if (work / "training").exists():
+        return
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        work.parent.rmdir()
+
+
+def _require_size(pack: Pack) -> None:
+    """Every picture holds a training crop, and there is one."""
+    if not len(pack):
+        raise UnpairedError(f"{pack.source}: no pictures; name a folder that holds some")
+    side, names = SETTINGS["patch_px"], pack.columns["name"]
+    small = [
+        f"{names[index]} ({shape[1]}x{shape[0]})"
+        for index in pack
+        if min((shape := pack.shape(index))[:2]) < side
+    ]
+    if small:
+        raise UnpairedError(
+            f"{pack.source}: pictures smaller than {side} px a side: {list_some(small)}; take them "
+            "out"
+        )
+
+
+def _train(packs: list[Pack], stamp: dict[str, Any], work: Path, device: str, seed: int) -> Any:
+    import torch
+
+    from unpaired.core.randomness import seed_for
+    from unpaired.learning.create import create
+    from unpaired.learning.training import Checkpointing, train
+
+    torch.manual_seed(seed_for(seed, "weights"))
+    method = create(METHOD, **SETTINGS)
+    samples = method.samples(packs, seed=seed, noise=None, noise_draw="fresh")
+    checkpointing = Checkpointing(work / "training", stamp)
+    train(method, samples, seed=seed, device=device, checkpointing=checkpointing)
+    return method
+
+
+def _keep_noise(model: Path, noisy: Pack, device: str, seed: int) -> None:
+    """Write the latents of noisy pictures beside a model, which they belong to."""
+    import torch
+    from safetensors.torch import save_file
+
+    from unpaired.systems.degradation.latent_texture import texture_of_a_picture
+
+    chosen = choose_device(device)
+    method = load_model(model, chosen)[1]
+    textures = [
+        texture_of_a_picture(method, noisy, (seed, "noise", number), chosen)
+        for number in range(TEXTURES)
+    ]
+    tensors = {
+        "means": torch.stack([one.mean for one in textures]).cpu().contiguous(),
+        "spots": torch.stack([one.spots for one in textures]).cpu().contiguous(),
+    }
+    with atomic_path(model.with_name(NOISE_FILE)) as aside:
+        save_file(tensors, aside, metadata={"model_sha256": sha256_of(model)})
+
+
+def read_noise(model: Path, method: Any, device: torch.device) -> list[LatentTexture]:
+    """Return the latents of noisy pictures beside a model; none where there is no such file.
+
+    Raises UnpairedError for those of another model, and for a damaged file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from unpaired.systems.degradation.latent_texture import LatentTexture
+
+    path = model.with_name(NOISE_FILE)
+    if not path.is_file():
+        return []
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            means, spots = (file.get_tensor(key).to(device) for key in ("means", "spots"))
+    except SafetensorError as error:
+        raise UnpairedError(f"{path}: damaged ({error}); learn the model again") from error
+    if about.get("model_sha256") != sha256_of(model):
+        raise UnpairedError(f"{path}: the noise of another model; learn {model} again")
+    levels = method.noise_levels
+    return [LatentTexture(levels, mean, own) for mean, own in zip(means, spots, strict=True)]

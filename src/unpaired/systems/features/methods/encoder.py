@@ -1,0 +1,145 @@
+"""Encoders: what learns features of pictures and gives them, networks that see channels of Lab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.imaging.color.lab import rgb_to_lab
+from unpaired.learning.method import Method, TrainingState
+from unpaired.networks.alexnet_caffe import LAYERS, CaffeAlexNet
+from unpaired.networks.kmeans_init import initialize_from_patches
+
+# What a network can be shown of Lab.
+CHANNELS = {"l": slice(0, 1), "ab": slice(1, 3), "lab": slice(0, 3)}
+LIGHTNESS_CENTER = 50.0
+SCALE = 50.0
+INITIALIZATIONS = ("gaussian", "kmeans")
+KMEANS_SAMPLES = 100
+
+
+class Encoder(Protocol):
+    """A product: features of every convolution."""
+
+    def features(self, picture: Tensor) -> dict[str, Tensor]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The network of an encoder.
+
+    width: factor on all channels of the convolutions. first_kernel_px, first_stride, top_channels,
+    top_kernel_px: see `CaffeAlexNet`. initialization: "gaussian" (of He's deviation), or "kmeans"
+    of patches of the first training samples, as the authors' networks start.
+    """
+
+    width: float = 1.0
+    first_kernel_px: int = 11
+    first_stride: int = 4
+    top_channels: int = 4096
+    top_kernel_px: int = 6
+    initialization: str = "kmeans"
+    images_seen: int = 18_000_000  # 450,000 iterations
+    batch_size: int = 40
+    patch_px: int = 180
+    learning_rate: float = 3e-5
+    schedule: str = "color_alexnet"
+    beta2: float = 0.999
+    weight_decay: float = 1e-3
+
+
+class LabEncoder(Method):
+    """Networks side by side, each of which sees some channels of Lab.
+
+    `features` concatenates what they give, layer by layer, along the channels (section 5.3.2).
+    Lightness is centered at 50, and all is divided by 50.
+    """
+
+    Config: ClassVar[type] = EncoderConfig
+    sees: ClassVar[tuple[str, ...]] = ("image",)
+    config: Any
+
+    def __init__(self, config: Any, seen: list[str], outputs: list[int], share: float) -> None:
+        """seen: of each network, a key of CHANNELS. share: of the channels that each has."""
+        super().__init__(config)
+        check_choice("features", "initialization", config.initialization, INITIALIZATIONS)
+        self.seen = seen
+        self.networks = nn.ModuleList(
+            CaffeAlexNet(
+                _count(what),
+                count,
+                width=config.width,
+                share=share,
+                grouped=share == 1,
+                first_kernel_px=config.first_kernel_px,
+                first_stride=config.first_stride,
+                top_channels=config.top_channels,
+                top_kernel_px=config.top_kernel_px,
+            )
+            for what, count in zip(seen, outputs, strict=True)
+        )
+
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Initialize convolutions 1 to 5 by k-means of patches, where the settings say so."""
+        if self.config.initialization != "kmeans":
+            return
+        pictures = torch.stack([samples[number]["image"] for number in range(KMEANS_SAMPLES)])
+        lab = scaled_lab(pictures)
+        for number, (what, network) in enumerate(zip(self.seen, self.networks, strict=True)):
+            given = lab[:, CHANNELS[what]]
+            initialize_from_patches(_Trunk(network), given, seed, "features", number)
+
+    def mirrored_lab(self, batch: dict[str, Tensor], state: TrainingState) -> Tensor:
+        """Return a batch's pictures in scaled Lab, each mirrored left to right or not."""
+        picture = batch["image"]
+        generators = state.generators(batch["sample"], "mirror")
+        drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
+        is_mirrored = torch.tensor(drawn, device=picture.device).view(-1, 1, 1, 1)
+        return scaled_lab(torch.where(is_mirrored, picture.flip(-1), picture))
+
+    def finish(self) -> None:
+        """Absorb batch normalization into the convolutions (section 5.4)."""
+        for network in self.networks:
+            network.fold()
+
+    def features(self, picture: Tensor) -> dict[str, Tensor]:
+        """Return conv1 .. conv5 after their ReLU, B x C x H' x W', of sRGB B x 3 x H x W in [0, 1].
+
+        Padded as the classification network of Table 5.3. Raises UnpairedError for pictures that
+        are too small for it.
+        """
+        side = min(picture.shape[-2:])
+        least = self.config.first_kernel_px + 8 * self.config.first_stride
+        if side < least:
+            raise UnpairedError(f"pictures of {side} px; this network needs {least} px at least")
+        lab = scaled_lab(picture)
+        shown = zip(self.seen, self.networks, strict=True)
+        found = [network.features(lab[:, CHANNELS[what]]) for what, network in shown]
+        return {name: torch.cat([one[name] for one in found], dim=1) for name in LAYERS}
+
+
+class _Trunk(nn.Module):
+    """The convolutions of a network, without its head."""
+
+    def __init__(self, network: CaffeAlexNet) -> None:
+        super().__init__()
+        self.convolutions = network.convolutions
+        self.run = network.features  # A bound method: the head is no module of this one.
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.run(pictures, padded=True)[LAYERS[-1]]
+
+
+def _count(what: str) -> int:
+    channels = CHANNELS[what]
+    return channels.stop - channels.start
+
+
+def scaled_lab(picture: Tensor) -> Tensor:
+    """Return (L - 50) / 50 and ab / 50, B x 3 x H x W, of sRGB in [0, 1]."""
+    lab = rgb_to_lab(picture)
+    return torch.cat([lab[:, :1] - LIGHTNESS_CENTER, lab[:, 1:]], dim=1) / SCALE

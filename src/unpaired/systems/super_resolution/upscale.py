@@ -1,0 +1,128 @@
+"""For a person with small pictures: make them four times larger.
+
+Arguments, model and outputs are checked before PyTorch is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unpaired.core.devices import check_names, choose_device
+from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.progress import Progress
+from unpaired.imaging.outputs import Outcome, plan_outputs, told
+from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.learning.weights import load_model, read_about
+from unpaired.systems.super_resolution import SYSTEM
+
+if TYPE_CHECKING:
+    import torch
+
+ENLARGERS = [name for name, entry in SYSTEM.methods.items() if entry.is_trained]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to enlarge with. overwrite: replace pictures that are in the output folder."""
+
+    model: Path
+    device: str = "auto"
+    overwrite: bool = False
+
+
+def upscale(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
+    """Enlarge pictures into the folder ``output`` under their own names; return how each ended.
+
+    output: a folder, or a file for a single picture. Bit depth, format and pages are kept; gray
+    pictures become RGB. Pictures that cannot be read, and values outside [0, 1], are refused one by
+    one, and the others written. Large pictures are cut into tiles, which show in nothing.
+
+    Raises UnpairedError, before anything is written, for a bad model or device, for outputs as
+    `plan_outputs` does, and if no picture at all can be read.
+    """
+    _check(options)
+    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
+    for line in told(outputs.left_out):
+        print(line, flush=True)
+    readable, refused = _readable(outputs.targets)
+    if not readable:
+        raise UnpairedError(list_some(refused))
+    device = choose_device(options.device)
+    product = load_model(options.model, device)[1]
+    outputs.mark("upscale")
+    written = []
+    with Progress("upscale", len(readable), "pictures") as progress:
+        for path in readable:
+            try:
+                picture = _enlarged(_read(path), product, device)
+                write_picture(picture, outputs.targets[path])
+                written.append(outputs.targets[path])
+            except UnpairedError as error:
+                refused.append(str(error))
+            progress.advance()
+    return Outcome(written, refused, outputs.left_out)
+
+
+def _check(options: Options) -> None:
+    """Check what a person typed, without PyTorch."""
+    check_names(options.device, "auto")
+    method = read_about(options.model)["method"]
+    if method not in ENLARGERS:
+        raise UnpairedError(
+            f"{options.model}: a model of '{method}', which enlarges nothing; name one of "
+            f"{', '.join(ENLARGERS)}"
+        )
+
+
+def _readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the pictures that can be enlarged, and refusals."""
+    readable, refused = [], []
+    for path in paths:
+        try:
+            _read(path)
+            readable.append(path)
+        except UnpairedError as error:
+            refused.append(str(error))
+    return readable, refused
+
+
+def _read(path: Path) -> Picture:
+    picture = in_rgb(read_picture(path))
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low < 0 or high > 1:
+        raise UnpairedError(
+            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
+        )
+    return picture
+
+
+def _enlarged(picture: Picture, product: Any, device: torch.device) -> Picture:
+    from unpaired.systems.super_resolution.enlarging import enlarge
+    from unpaired.systems.super_resolution.scoring import as_tensor
+
+    pages = [
+        enlarge(product, as_tensor(page, device))[0].permute(1, 2, 0).float().cpu().numpy()
+        for page in picture.pixels
+    ]
+    large = np.clip(np.stack(pages), 0, 1)
+    return replace(picture, pixels=large, alpha=_enlarged_alpha(picture.alpha))
+
+
+def _enlarged_alpha(alpha: np.ndarray | None) -> np.ndarray | None:
+    """Return pages x H x W four times larger, interpolated, in the same type."""
+    import torch
+
+    from unpaired.networks.rrdb import enlarged
+
+    if alpha is None:
+        return None
+    large = enlarged(torch.from_numpy(alpha.astype(np.float32))[:, None])[:, 0].numpy()
+    if alpha.dtype.kind == "f":
+        return large.astype(alpha.dtype)
+    largest = np.iinfo(alpha.dtype).max
+    return np.floor(np.clip(large, 0, largest) + 0.5).clip(0, largest).astype(alpha.dtype)

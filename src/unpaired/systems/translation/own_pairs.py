@@ -1,0 +1,152 @@
+"""For a person with pairs of pictures: a model of their own, by BicycleGAN."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from unpaired.catalog.method_settings import check_settings
+from unpaired.core.devices import check_names
+from unpaired.core.errors import UnpairedError, check_choice, list_some
+from unpaired.core.randomness import seed_for
+from unpaired.data.records import Record
+from unpaired.imaging.finding import pictures_by_name
+from unpaired.imaging.pictures import read_rgb8
+from unpaired.learning.weights import read_notes, save_model
+from unpaired.pipeline.settings import canonical_json
+from unpaired.systems.translation.sources.paired_pictures import (
+    A_TO_B,
+    B_TO_A,
+    DIRECTIONS,
+    Layout,
+    pairs,
+)
+
+METHOD = "bicyclegan"
+# For small pictures on a processor; a person with a GPU sets the U-Net of the thesis.
+DEFAULTS: dict[str, Any] = {
+    "generator": "rejoined_unet",
+    "levels": 3,
+    "width": 32,
+    "encoder_width": 32,
+    "encoder_blocks": 3,
+    "critic_width": 32,
+    "critic_layers": 2,
+    "initialization_gain": 1.0,
+    "kl_weight": 0.0025,
+    "images_seen": 20_000,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to learn. picture_px: side of the squares that halves are brought to.
+
+    settings: of the method, in place of DEFAULTS.
+    """
+
+    output: Path
+    direction: str = A_TO_B
+    picture_px: int = 64
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    device: str = "auto"
+
+
+def settings_of(texts: list[str]) -> dict[str, Any]:
+    """Read KEY=VALUE; raises UnpairedError for anything else and for no setting of the method."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise UnpairedError(f"--set {text}: must be KEY=VALUE")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UnpairedError(f"--set {text}: not a value") from None
+    check_settings(METHOD, found)
+    return found
+
+
+def learn(folder: Path, options: Options) -> Path:
+    """Learn to translate from the pairs in a folder; return the model's file.
+
+    The folder holds pictures of a left and a right half, or folders A and B with pictures of the
+    same names. A training that was interrupted goes on; a model of the same pairs and settings is
+    left as it is. Raises UnpairedError for pairs that do not fit, before anything is learned.
+    """
+    import torch
+
+    from unpaired.data.pack_writing import write_pack
+    from unpaired.data.packs import open_verified
+    from unpaired.learning.create import create
+    from unpaired.learning.training import Checkpointing, train
+
+    check_names(options.device, "auto")
+    settings = DEFAULTS | {"patch_px": options.picture_px} | options.settings
+    made = create(METHOD, **settings)  # Settings that do not fit are told before pairs are read.
+    work, path = options.output / "work", options.output / "model.safetensors"
+    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    try:
+        write_pack(work / "pairs.h5", records(folder, options), source=str(folder), **about)
+    except UnpairedError:
+        for made_for_it in (work, options.output):
+            with suppress(OSError):  # What holds anything stays.
+                made_for_it.rmdir()
+        raise
+    pack = open_verified(work / "pairs.h5")
+    stamp = {"settings": settings, "seed": options.seed, "pack": pack.digest}
+    known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
+    if path.is_file() and read_notes(path).get("made_of") == known:
+        print(f"{path}: there already", flush=True)
+        return path
+    torch.manual_seed(seed_for(options.seed, "weights"))
+    made = create(METHOD, **settings)
+    samples = made.samples([pack], seed=options.seed)
+    checkpointing = Checkpointing(work / "training", stamp)
+    train(made, samples, seed=options.seed, device=options.device, checkpointing=checkpointing)
+    save_model(path, METHOD, made, {"made_of": known, "train_set": "own pictures"})
+    shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def records(folder: Path, options: Options) -> Iterator[Record]:
+    """Yield the pairs of a folder, in either layout, as squares of ``picture_px``."""
+    check_choice("--direction", "choice", options.direction, DIRECTIONS)
+    if not folder.is_dir():
+        raise UnpairedError(f"{folder}: no such folder; see docs/translation.md for what it holds")
+    if not (folder / "A").is_dir():
+        yield from pairs(folder, Layout("", options.direction, options.picture_px))
+        return
+    for side in ("A", "B"):
+        if not (folder / side).is_dir():
+            raise UnpairedError(f"{folder / side}: no such folder; A and B belong together")
+    found = {side: pictures_by_name(folder / side) for side in ("A", "B")}
+    alone = [
+        f"{path} has no picture of that name in {folder / other}"
+        for side, other in (("A", "B"), ("B", "A"))
+        for name, path in found[side].items()
+        if name not in found[other]
+    ]
+    if alone:
+        raise UnpairedError(list_some(alone))
+    keys = ("output", "input") if options.direction == B_TO_A else ("input", "output")
+    for name in sorted(found["A"]):
+        squares = [_square(found[side][name], options.picture_px) for side in ("A", "B")]
+        yield Record(name, dict(zip(keys, squares, strict=True)), f"own:{name}")
+
+
+def _square(path: Path, side_px: int) -> np.ndarray:
+    picture = Image.fromarray(read_rgb8(path, alpha="refuse"))
+    return np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC))

@@ -1,0 +1,32 @@
+"""Nothing -> drawn facades, in the layout of the official sets."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from unpaired.core.command import run, stage_parser
+from unpaired.core.files import atomic_path
+from unpaired.systems.translation.sources.drawn_facades import render
+
+
+def main(arguments: argparse.Namespace) -> None:
+    with atomic_path(arguments.output) as aside:
+        try:
+            count = render(aside)
+            shutil.rmtree(arguments.output, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    print(f"{arguments.output}: {count} facades")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="folder to make")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, parser())
