@@ -18,7 +18,8 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.core.randomness import numpy_generator
 from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.imaging.own_pictures import read_in_range, readable_sizes
+from unpaired.imaging.pictures import Picture, write_picture
 from unpaired.learning.model_names import resolve_model
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.degradation import SYSTEM
@@ -55,7 +56,7 @@ def degrade(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
     for line in told(outputs.left_out):
         print(line, flush=True)
-    readable, refused = _readable(outputs.targets)
+    readable, refused = readable_sizes(outputs.targets)
     if not readable:
         raise UnpairedError(list_some(refused))
     degradation = _Degradation(options)
@@ -66,7 +67,7 @@ def degrade(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
             target = outputs.targets[path]
             name = target.relative_to(outputs.folder).with_suffix("").as_posix()
             try:
-                write_picture(degradation.of(_read(path), name), target)
+                write_picture(degradation.of(read_in_range(path), name), target)
                 written.append(target)
             except UnpairedError as error:
                 refused.append(str(error))
@@ -83,28 +84,6 @@ def _check(options: Options) -> None:
             f"{options.model}: a model of '{method}', which makes nothing noisy; name one of "
             f"{', '.join(DEGRADATIONS)}"
         )
-
-
-def _readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return the pictures that can be made noisy, and refusals."""
-    readable, refused = [], []
-    for path in paths:
-        try:
-            _read(path)
-            readable.append(path)
-        except UnpairedError as error:
-            refused.append(str(error))
-    return readable, refused
-
-
-def _read(path: Path) -> Picture:
-    picture = in_rgb(read_picture(path))
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    if low < 0 or high > 1:
-        raise UnpairedError(
-            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
-        )
-    return picture
 
 
 class _Degradation:

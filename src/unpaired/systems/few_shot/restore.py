@@ -16,7 +16,8 @@ from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.imaging.own_pictures import read_in_range, readable_sizes
+from unpaired.imaging.pictures import Picture, write_picture
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.few_shot import SYSTEM
 
@@ -53,7 +54,7 @@ def restore(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
     for line in told(outputs.left_out):
         print(line, flush=True)
-    readable, refused = _readable(outputs.targets)
+    readable, refused = readable_sizes(outputs.targets)
     if not readable:
         raise UnpairedError(list_some(refused))
     if doubt := _doubt_about_size(readable, about):
@@ -65,7 +66,7 @@ def restore(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     with Progress("restore", len(readable), "pictures") as progress:
         for path in readable:
             try:
-                picture = _restored(_read(path), product, device)
+                picture = _restored(read_in_range(path), product, device)
                 write_picture(picture, outputs.targets[path])
                 written.append(outputs.targets[path])
             except UnpairedError as error:
@@ -84,27 +85,6 @@ def _check(options: Options) -> dict[str, Any]:
             f"one of {', '.join(RESTORERS)}"
         )
     return about
-
-
-def _readable(paths: Sequence[Path]) -> tuple[dict[Path, tuple[int, ...]], list[str]]:
-    """Return the pictures that can be restored with their sizes, H x W, and refusals."""
-    readable, refused = {}, []
-    for path in paths:
-        try:
-            readable[path] = _read(path).pixels.shape[1:3]
-        except UnpairedError as error:
-            refused.append(str(error))
-    return readable, refused
-
-
-def _read(path: Path) -> Picture:
-    picture = in_rgb(read_picture(path))
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    if low < 0 or high > 1:
-        raise UnpairedError(
-            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
-        )
-    return picture
 
 
 def _doubt_about_size(sizes: dict[Path, tuple[int, ...]], about: dict[str, Any]) -> str:

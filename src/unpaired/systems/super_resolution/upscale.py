@@ -16,7 +16,8 @@ from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.imaging.own_pictures import read_in_range, readable_sizes
+from unpaired.imaging.pictures import Picture, write_picture
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.super_resolution import SYSTEM
 
@@ -49,7 +50,7 @@ def upscale(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
     for line in told(outputs.left_out):
         print(line, flush=True)
-    readable, refused = _readable(outputs.targets)
+    readable, refused = readable_sizes(outputs.targets)
     if not readable:
         raise UnpairedError(list_some(refused))
     device = choose_device(options.device)
@@ -59,7 +60,7 @@ def upscale(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     with Progress("upscale", len(readable), "pictures") as progress:
         for path in readable:
             try:
-                picture = _enlarged(_read(path), product, device)
+                picture = _enlarged(read_in_range(path), product, device)
                 write_picture(picture, outputs.targets[path])
                 written.append(outputs.targets[path])
             except UnpairedError as error:
@@ -77,28 +78,6 @@ def _check(options: Options) -> None:
             f"{options.model}: a model of '{method}', which enlarges nothing; name one of "
             f"{', '.join(ENLARGERS)}"
         )
-
-
-def _readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return the pictures that can be enlarged, and refusals."""
-    readable, refused = [], []
-    for path in paths:
-        try:
-            _read(path)
-            readable.append(path)
-        except UnpairedError as error:
-            refused.append(str(error))
-    return readable, refused
-
-
-def _read(path: Path) -> Picture:
-    picture = in_rgb(read_picture(path))
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    if low < 0 or high > 1:
-        raise UnpairedError(
-            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
-        )
-    return picture
 
 
 def _enlarged(picture: Picture, product: Any, device: torch.device) -> Picture:
