@@ -80,6 +80,21 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for a folder to be made, which then replaces the one at ``path``.
+
+    If the body raises, what it made is removed. Raises UnpairedError as `atomic_path` does.
+    """
+    with atomic_path(path) as aside:
+        try:
+            yield aside
+            shutil.rmtree(path, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+
+
 def _mode_for(path: Path, part: Path) -> int:
     """Return the permissions that ``path`` has or, if it is not there, that a new file gets.
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from unpaired.core.command import run, stage_parser
-from unpaired.core.files import atomic_path
+from unpaired.core.files import atomic_folder
 from unpaired.systems.translation.sources.drawn_facades import render
 
 
 def main(arguments: argparse.Namespace) -> None:
-    with atomic_path(arguments.output) as aside:
-        try:
-            count = render(aside)
-            shutil.rmtree(arguments.output, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+    with atomic_folder(arguments.output) as aside:
+        count = render(aside)
     print(f"{arguments.output}: {count} facades")
 
 
