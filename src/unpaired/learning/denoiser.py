@@ -8,10 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unpaired.core.errors import UnpairedError, suggest
 from unpaired.learning.method import Method, Observation, Phase
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +51,8 @@ class Denoiser(Method):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        if config.schedule not in SCHEDULES:
-            raise UnpairedError(
-                f"unknown schedule '{config.schedule}'{suggest(config.schedule, SCHEDULES)}"
-            )
-        phase = adam_phase(config, self.parameters(), betas=(0.9, config.beta2), fused=True)
-        if config.gradient_clip is not None:
-            phase.optimizer.register_step_pre_hook(self._clip_gradients)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.gradient_clip)
+        about = {"betas": (0.9, config.beta2), "clip_norm": config.gradient_clip, "fused": True}
+        return [adam_phase(config, self.parameters(), **about)]
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the network's output for an image whose sides are multiples of ``multiple_px``."""

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import torch
 from torch.nn import Parameter
+from torch.nn.utils import clip_grad_norm_
 
+from unpaired.core.errors import check_choice
 from unpaired.learning.method import Phase
 from unpaired.learning.schedules import SCHEDULES
 
@@ -20,7 +22,21 @@ class TrainingConfig(Protocol):
     schedule: str
 
 
-def adam_phase(config: TrainingConfig, parameters: Iterable[Parameter], **options: Any) -> Phase:
-    """Return the phase "train" of all images; options: of Adam, where "fused" changes bits."""
+def adam_phase(
+    config: TrainingConfig,
+    parameters: Iterable[Parameter],
+    *,
+    clip_norm: float | None = None,
+    **options: Any,
+) -> Phase:
+    """Return the phase "train" of all images.
+
+    Gradients of a norm above ``clip_norm`` are shortened to it. options: of Adam, where "fused"
+    changes bits. Raises UnpairedError for an unknown schedule.
+    """
+    check_choice("training", "schedule", config.schedule, SCHEDULES)
+    parameters = list(parameters)
     optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, **options)
+    if clip_norm is not None:
+        optimizer.register_step_pre_hook(lambda *_: clip_grad_norm_(parameters, clip_norm))
     return Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])

@@ -31,7 +31,6 @@ from unpaired.imaging.color.temperature import TEMPERATURE, check_temperature
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.networks.colorization import LIGHTNESS_CENTER, LIGHTNESS_SCALE, ColorizationNet
 from unpaired.networks.kmeans_init import initialize_from_patches
 
@@ -193,7 +192,6 @@ class Colorization(Method):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("colorization", "schedule", config.schedule, SCHEDULES)
         if self.needs_prior and not self.class_weights.any():
             raise UnpairedError(
                 "colorization: rebalanced training needs the color prior of its data set; give it "

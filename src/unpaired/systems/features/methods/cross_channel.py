@@ -18,7 +18,6 @@ from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.imaging.color.ab_bins import BINS, hard_encode
 from unpaired.learning.method import Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.systems.features.methods.encoder import (
     CHANNELS,
     LIGHTNESS_CENTER,
@@ -92,7 +91,6 @@ class CrossChannel(LabEncoder):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("cross_channel", "schedule", config.schedule, SCHEDULES)
         for network in self.networks:
             network.normalize()
         options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}

@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import EpochOrder, numpy_generator
 from unpaired.data.packs import Pack
 from unpaired.learning.method import Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.systems.features.labeled import labels_of
 from unpaired.systems.features.methods.encoder import EncoderConfig, LabEncoder
 
@@ -51,7 +50,6 @@ class Labels(LabEncoder):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("image_labels", "schedule", config.schedule, SCHEDULES)
         for network in self.networks:
             network.normalize()
         options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}

@@ -13,12 +13,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.learning.averaging import AveragedWeights
 from unpaired.learning.diffusion import Schedule, chain, draw, posterior, spaced, to_signed
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.networks.diffusion_unet import DiffusionUNet, widths_of
 
 AVERAGING_WARM_UP = 0.08
@@ -86,20 +85,14 @@ class DDPM(Method):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("ddpm", "schedule", config.schedule, SCHEDULES)
         self.averaged = AveragedWeights(
             self.network,
             half_life_images=config.half_life_images,
             batch_size=config.batch_size,
             warm_up=AVERAGING_WARM_UP,
         )
-        weights = self.network.parameters()
-        phase = adam_phase(config, weights, betas=(0.9, config.beta2), fused=True)
-        phase.optimizer.register_step_pre_hook(self._clip_gradients)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        about = {"betas": (0.9, config.beta2), "clip_norm": config.gradient_clip, "fused": True}
+        return [adam_phase(config, self.network.parameters(), **about)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         picture = to_signed(batch["image"])

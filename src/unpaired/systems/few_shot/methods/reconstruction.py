@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.catalog.system import Condition
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.data.disjoint import check_disjoint
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
@@ -26,7 +26,6 @@ from unpaired.learning.averaging import AveragedWeights
 from unpaired.learning.diffusion import from_signed, to_signed
 from unpaired.learning.method import Method, Observation, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.metrics.collapse import PICTURES_MIN, collapse, core_of
 from unpaired.networks.diffusion_unet import DiffusionUNet, widths_of
 from unpaired.systems.few_shot.samples import (
@@ -155,20 +154,15 @@ class Reconstruction(Method):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("the reconstruction", "schedule", config.schedule, SCHEDULES)
         self.averaged = AveragedWeights(
             self.network,
             half_life_images=config.half_life_images,
             batch_size=config.batch_size,
             warm_up=AVERAGING_WARM_UP,
         )
-        phase = adam_phase(config, self.network.parameters(), betas=(0.9, config.beta2), fused=True)
-        phase.optimizer.register_step_pre_hook(self._clip_gradients)
+        about = {"betas": (0.9, config.beta2), "clip_norm": config.gradient_clip, "fused": True}
         self._validate(0)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        return [adam_phase(config, self.network.parameters(), **about)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         found, _ = self.reconstruct(to_signed(batch["pair_measured"]))

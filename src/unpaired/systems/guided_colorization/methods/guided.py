@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.networks.colorization import ColorizationNet
 from unpaired.networks.guided_colorization import MainNet
 
@@ -81,7 +80,6 @@ class GuidedColorizer(Method):
         self.network.start_from(network)
 
     def phases(self) -> list[Phase]:
-        check_choice(type(self).__name__, "schedule", self.config.schedule, SCHEDULES)
         betas = (0.9, self.config.beta2)
         return [adam_phase(self.config, self.parameters(), betas=betas, fused=True)]
 

@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.catalog.system import Condition
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
 from unpaired.networks.rrdb import SCALE, RRDBNet
 from unpaired.systems.super_resolution.samples import EnlargingSamples
 
@@ -110,7 +109,6 @@ class Enlarger(Method):
 
     def phases(self) -> list[Phase]:
         config = self.config
-        check_choice("super-resolution", "schedule", config.schedule, SCHEDULES)
         betas = (0.9, config.beta2)
         return [adam_phase(config, self.network.parameters(), betas=betas, fused=True)]
 

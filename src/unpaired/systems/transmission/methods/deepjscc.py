@@ -72,14 +72,9 @@ class DeepJSCC(Method):
         self.encoder, self.decoder = deepjscc.encoder(*about), deepjscc.decoder(*about)
 
     def phases(self) -> list[Phase]:
-        phase = adam_phase(
-            self.config, self.parameters(), betas=(0.9, self.config.beta2), fused=True
-        )
-        phase.optimizer.register_step_pre_hook(self._clip_gradients)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.gradient_clip)
+        config = self.config
+        about = {"betas": (0.9, config.beta2), "clip_norm": config.gradient_clip, "fused": True}
+        return [adam_phase(config, self.parameters(), **about)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         generators = state.generators(batch["sample"], "channel")

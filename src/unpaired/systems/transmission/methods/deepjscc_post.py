@@ -11,34 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from unpaired.learning.diffusion import from_signed, to_signed
-from unpaired.learning.method import Phase, TrainingState
-from unpaired.learning.phases import adam_phase
+from unpaired.learning.method import TrainingState
 from unpaired.networks.invertible import ResidualNetwork
 from unpaired.systems.transmission.matching import codec_of, require_channel
-from unpaired.systems.transmission.methods.of_channel import LearnedForChannel
+from unpaired.systems.transmission.methods.of_channel import (
+    LearnedForChannel,
+    LearnedForChannelConfig,
+)
 from unpaired.systems.transmission.sending import Arrived, Channel, all_came
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepJSCCPostConfig:
-    """width, blocks, squeeze_px: of the network, see `networks.invertible`."""
+class DeepJSCCPostConfig(LearnedForChannelConfig):
+    """width, blocks: of the network, see `networks.invertible`."""
 
-    channels: int = 3
     width: int = 64
     blocks: int = 25
-    squeeze_px: int = 8
-    images_seen: int = 320_000
-    batch_size: int = 8
-    patch_px: int = 256
-    learning_rate: float = 2e-4
-    beta2: float = 0.99
-    schedule: str = "warmup_cosine"
-    gradient_clip: float = 1.0
 
 
 class DeepJSCCPost(LearnedForChannel):
@@ -61,15 +53,6 @@ class DeepJSCCPost(LearnedForChannel):
     def multiple_px(self) -> int:
         """Sides that both the codec and the network take, both powers of 2."""
         return max(codec_of(self.others).multiple_px, self.config.squeeze_px)
-
-    def phases(self) -> list[Phase]:
-        weights = self.network.parameters()
-        phase = adam_phase(self.config, weights, betas=(0.9, self.config.beta2), fused=True)
-        phase.optimizer.register_step_pre_hook(self._clip_gradients)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         picture, received, _ = self.sent(batch, state)

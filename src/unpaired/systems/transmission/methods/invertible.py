@@ -12,39 +12,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unpaired.learning.method import Phase, TrainingState
-from unpaired.learning.phases import adam_phase
+from unpaired.learning.method import TrainingState
 from unpaired.networks.invertible import UNDECIMATED, InvertibleNetwork
-from unpaired.systems.transmission.methods.of_channel import LearnedForChannel
+from unpaired.systems.transmission.methods.of_channel import (
+    LearnedForChannel,
+    LearnedForChannelConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InvertibleConfig:
-    """split, levels, pairs, width, blocks, squeeze_px: see `networks.invertible`.
+class InvertibleConfig(LearnedForChannelConfig):
+    """split, levels, pairs, width, blocks: see `networks.invertible`.
 
     The paper prints a split, prediction and update networks, and no sizes: those of the same
-    authors' later code are taken (four pairs, width 32, two blocks). squeeze_px: the codec's errors
-    are as large as its innermost places, and the networks must see as far.
+    authors' later code are taken (four pairs, width 32, two blocks).
     """
 
-    channels: int = 3
     split: str = UNDECIMATED
     levels: int = 1
     pairs: int = 4
     width: int = 32
     blocks: int = 2
-    squeeze_px: int = 8
-    images_seen: int = 320_000
-    batch_size: int = 8
-    patch_px: int = 256
-    learning_rate: float = 2e-4
-    beta2: float = 0.99
-    schedule: str = "warmup_cosine"
-    gradient_clip: float = 1.0
 
 
 class Invertible(LearnedForChannel):
@@ -63,15 +54,6 @@ class Invertible(LearnedForChannel):
             blocks=config.blocks,
             squeeze_px=config.squeeze_px,
         )
-
-    def phases(self) -> list[Phase]:
-        weights = self.network.parameters()
-        phase = adam_phase(self.config, weights, betas=(0.9, self.config.beta2), fused=True)
-        phase.optimizer.register_step_pre_hook(self._clip_gradients)
-        return [phase]
-
-    def _clip_gradients(self, *_: object) -> None:
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         picture, received, again = self.sent(batch, state)

@@ -7,6 +7,7 @@ learned for is part of its weights, so that no other is used with it unnoticed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,10 +18,29 @@ from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
 from unpaired.learning.diffusion import to_signed
-from unpaired.learning.method import Method, TrainingState
+from unpaired.learning.method import Method, Phase, TrainingState
+from unpaired.learning.phases import adam_phase
 from unpaired.systems.transmission.channel import add_noise, one_for_each, snr_of
 from unpaired.systems.transmission.matching import codec_of
 from unpaired.systems.transmission.mirroring import mirrored
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedForChannelConfig:
+    """Settings of all of them: squeeze_px of the network, see `networks.invertible`.
+
+    The codec's errors are as large as its innermost places, and networks must see as far.
+    """
+
+    channels: int = 3
+    squeeze_px: int = 8
+    images_seen: int = 320_000
+    batch_size: int = 8
+    patch_px: int = 256
+    learning_rate: float = 2e-4
+    beta2: float = 0.99
+    schedule: str = "warmup_cosine"
+    gradient_clip: float = 1.0
 
 
 class LearnedForChannel(Method):
@@ -43,6 +63,11 @@ class LearnedForChannel(Method):
         """Return crops of pictures; the condition says which channel they will be sent through."""
         self.snr_db.fill_(snr_of(noise))
         return super().samples(packs, seed=seed, noise=noise, noise_draw=noise_draw)
+
+    def phases(self) -> list[Phase]:
+        config = self.config
+        about = {"betas": (0.9, config.beta2), "clip_norm": config.gradient_clip, "fused": True}
+        return [adam_phase(config, self.network.parameters(), **about)]
 
     @torch.no_grad()
     def sent(self, batch: dict[str, Tensor], state: TrainingState) -> tuple[Tensor, Tensor, Tensor]:
