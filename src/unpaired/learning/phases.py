@@ -38,5 +38,9 @@ def adam_phase(
     parameters = list(parameters)
     optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, **options)
     if clip_norm is not None:
-        optimizer.register_step_pre_hook(lambda *_: clip_grad_norm_(parameters, clip_norm))
+
+        def shorten(*_: object) -> None:
+            clip_grad_norm_(parameters, clip_norm)
+
+        optimizer.register_step_pre_hook(shorten)
     return Phase("train", config.images_seen, optimizer, SCHEDULES[config.schedule])
