@@ -52,6 +52,14 @@ FEW_FACADES = {
         '{"train": 2000, "test": 100}': '{"train": 20, "test": 10}',
     },
 }
+# Budgets are of the paper's sizes, and tests of their own measure them.
+NO_MEASURED_BUDGETS = {
+    "src/unpaired/stages/budget.py": {
+        "paper_budget(arguments.method, arguments.device, arguments.options)": (
+            'dict(device="none", precision="fp32", hours=1.0, hours_per="training")'
+        ),
+    },
+}
 FEW_JUDGMENTS = {
     "src/unpaired/systems/perceptual/__init__.py": {
         "DISTORTING_NETWORKS = 24": "DISTORTING_NETWORKS = 3",
@@ -63,6 +71,12 @@ FEW_JUDGMENTS = {
     },
     "src/unpaired/systems/perceptual/distortions/growth.py": {"PATCHES = 24": "PATCHES = 4"},
 }
+
+
+@pytest.fixture
+def project(project):
+    make_less(project, NO_MEASURED_BUDGETS)
+    return project
 
 
 def make_less(project, changes: dict[str, dict[str, str]]) -> None:
