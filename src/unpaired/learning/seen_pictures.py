@@ -1,4 +1,4 @@
-"""What pictures a model of colors has learned from, and what that means for its colors.
+"""What pictures a model has learned from, and what that means for what it makes of others.
 
 Without PyTorch, so that a person is told before anything is computed.
 """
@@ -9,10 +9,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unpaired import catalog
+from unpaired.data.sources import DRAWN_BY_RULE
 from unpaired.learning.weights import resolve_model
 
 DRAWN_SETS = ("color_scenes_train", "color_scenes_test")
 DRAWN_SETS += ("colour_scenes_train",)  # codespell:ignore - in models that were trained before
+
+
+def drawn_pictures(model: Path, about: dict[str, Any]) -> str | None:
+    """Return "drawn portraits", or whatever a model has seen in place of photographs, else None.
+
+    about: what `read_about` returns.
+    """
+    dataset = catalog.datasets().get(_train_set(resolve_model(model), about))
+    return dataset.title.partition(",")[0] if dataset and dataset.where == DRAWN_BY_RULE else None
 
 
 def doubt_about(model: Path, about: dict[str, Any], remedy: str) -> str:

@@ -87,6 +87,15 @@ def test_the_same_command_sends_over_the_same_noise(models, picture, tmp_path):
     assert one == two
 
 
+def test_a_model_that_has_seen_drawings_says_so(models, picture, tmp_path, capsys):
+    codec = tmp_path / "codec.safetensors"
+    save_model(codec, "deepjscc", tiny.codec(), {"train_set": "drawn_portraits_pictures"})
+    transmit([picture], tmp_path / "out", options(models, codec=codec))
+    assert f"warning: {codec} has seen drawn portraits only" in capsys.readouterr().out
+    transmit([picture], tmp_path / "other", options(models))
+    assert "has seen" not in capsys.readouterr().out
+
+
 def test_sides_that_the_codec_does_not_take_are_told_and_kept(models, picture, tmp_path, capsys):
     transmit([picture], tmp_path / "out", options(models, snr_db=(20.0,)))
     said = capsys.readouterr().out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DRAWN_BY_RULE = "drawn by rule"  # Where a data set comes from that holds no photographs.
+
 
 @dataclass(frozen=True)
 class DataSet:

@@ -16,7 +16,7 @@ from unpaired.catalog.system import (
     Stage,
     System,
 )
-from unpaired.data.sources import DataSet
+from unpaired.data.sources import DRAWN_BY_RULE, DataSet
 from unpaired.networks import efficientnet_lite
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ SYSTEM = System(
             "drawn scenes of known colors (train)",
             "unpaired.data.sources.color_scenes:train_records",
             pictures=2000,
-            where="drawn by rule",
+            where=DRAWN_BY_RULE,
         ),
         DataSet(
             "color_scenes_test",
@@ -142,7 +142,7 @@ SYSTEM = System(
             "unpaired.data.sources.color_scenes:test_records",
             pictures=60,
             megapixels=0.25,
-            where="drawn by rule",
+            where=DRAWN_BY_RULE,
         ),
     ),
     artifacts=(

@@ -14,7 +14,7 @@ from unpaired.catalog.system import (
     Stage,
     System,
 )
-from unpaired.data.sources import DataSet
+from unpaired.data.sources import DRAWN_BY_RULE, DataSet
 
 if TYPE_CHECKING:
     from unpaired.pipeline.run import Run
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 HERE = "unpaired.systems.features"
 THINGS, PLACES, VOC = 15, 16, 17
 SPLIT_BRAIN = "split_brain_cl"  # The row whose filters and neighbors are drawn.
-DRAWN_BY_RULE = "drawn by rule"
 IMAGENET = "ILSVRC2012 images, from image-net.org (free account)"
 PLACES205 = "Places205, from places.csail.mit.edu: pictures of 256 px and the lists of splits"
 

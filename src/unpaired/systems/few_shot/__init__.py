@@ -15,7 +15,7 @@ from unpaired.catalog.system import (
     Stage,
     System,
 )
-from unpaired.data.sources import DataSet
+from unpaired.data.sources import DRAWN_BY_RULE, DataSet
 
 if TYPE_CHECKING:
     from unpaired.pipeline.models import Cell
@@ -75,7 +75,7 @@ def _portraits() -> list[DataSet]:
                 folder=DRAWN_IN,
                 pictures=drawn,
                 megapixels=drawn * 32**2 / 1e6,
-                where="drawn by rule",
+                where=DRAWN_BY_RULE,
                 made_in=DRAWN_IN,
             )
         )

@@ -13,7 +13,7 @@ from unpaired.catalog.system import (
     Stage,
     System,
 )
-from unpaired.data.sources import DataSet
+from unpaired.data.sources import DRAWN_BY_RULE, DataSet
 
 if TYPE_CHECKING:
     from unpaired.pipeline.models import Cell
@@ -59,7 +59,7 @@ def _sets() -> list[DataSet]:
             folder=DRAWN_IN,
             pictures=count,
             megapixels=count * 32**2 / 1e6,
-            where="drawn by rule",
+            where=DRAWN_BY_RULE,
             made_in=DRAWN_IN,
         )
         for part, holds, count in (("train", "training", 2000), ("test", "test", 100))

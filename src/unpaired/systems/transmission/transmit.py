@@ -24,6 +24,7 @@ from unpaired.core.templating import write_html
 from unpaired.imaging.outputs import Outcome, Outputs, plan_outputs, refuse_existing, told
 from unpaired.imaging.pictures import read_rgb8
 from unpaired.imaging.pixels import center_crop, to_uint8
+from unpaired.learning.seen_pictures import drawn_pictures
 from unpaired.learning.weights import load_model, read_about
 from unpaired.metrics.psnr import psnr_db
 from unpaired.metrics.ssim import ssim
@@ -204,6 +205,9 @@ def _refuse_other_sizes(
 def _told_of(models: _Models, pictures: dict[Path, np.ndarray], options: Options) -> list[str]:
     """Return what a person should know before anything is sent."""
     lines, config = [], models.codec.config
+    for path in filter(None, (options.codec, options.prior)):
+        if seen := drawn_pictures(path, read_about(path)):
+            lines.append(f"warning: {path} has seen {seen} only, and makes others like them")
     outside = [f"{s:g}" for s in options.snr_db if not config.snr_min_db <= s <= config.snr_max_db]
     if outside:
         lines.append(
