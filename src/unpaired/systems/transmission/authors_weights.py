@@ -46,12 +46,15 @@ class Generators:
         """
         path = Path(path)
         theirs = read_tensors(path)
-        built: StyleGAN2 = create(METHOD, **_sizes(path, theirs))
-        ours, names = built.network.state_dict(), parameters(built)
+        sizes = _sizes(theirs)
+        with torch.device("meta"):  # First without memory: the layout may be another.
+            like: StyleGAN2 = create(METHOD, **sizes)
+        ours, names = like.network.state_dict(), parameters(like)
         expected = {name: ours[own].view(_shape(name, ours[own])) for name, own in names.items()}
-        draws = _draws(built) if any(name in theirs for name in _draws(built)) else {}
-        check_layout(path, theirs, expected | _blurs(built) | draws)
-        _require_blurs(path, theirs, _blurs(built))
+        draws = _draws(like) if any(name in theirs for name in _draws(like)) else {}
+        check_layout(path, theirs, expected | _blurs(like) | draws)
+        _require_blurs(path, theirs, _blurs(like))
+        built: StyleGAN2 = create(METHOD, **sizes)
         taken = {own: theirs[name].view_as(ours[own]) for name, own in names.items()}
         built.network.load_state_dict(taken)
         built.fit_latents()
@@ -61,8 +64,8 @@ class Generators:
 PUBLISHED = Generators()
 
 
-def _sizes(path: Path, theirs: Mapping[str, Tensor]) -> dict[str, int]:
-    """Return the settings of the model whose tensors these are."""
+def _sizes(theirs: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the settings of the model whose tensors these are; none if they do not tell."""
     blocks = 1
     while f"to_rgbs.{blocks - 1}.bias" in theirs:
         blocks += 1
@@ -72,10 +75,7 @@ def _sizes(path: Path, theirs: Mapping[str, Tensor]) -> dict[str, int]:
     told = ["input.input", "style.1.weight", f"convs.{2 * blocks - 3}.conv.weight"]
     shapes = [theirs[name].shape if name in theirs else () for name in told]
     if [len(shape) for shape in shapes] != [4, 2, 5] or not 2 <= blocks <= BLOCKS_MAX:
-        raise UnpairedError(
-            f"{path}: not the authors' layout: {', '.join(told)} must be there, of 4, 2 and 5 "
-            f"dimensions, and up to {BLOCKS_MAX - 1} to_rgbs"
-        )
+        return {}  # What there is will be held against the usual model, and told.
     side = FIRST_PX * 2 ** (blocks - 1)
     return {
         "side_px": side,
