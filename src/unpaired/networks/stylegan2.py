@@ -265,4 +265,4 @@ def blurred(features: Tensor, padding: tuple[int, int], *, gain: float = 1.0) ->
     padded = functional.pad(features, (*padding, *padding))
     count, channels, height, width = padded.shape
     found = functional.conv2d(padded.reshape(-1, 1, height, width), kernel[None, None])
-    return found.view(count, channels, *found.shape[-2:])
+    return found.reshape(count, channels, *found.shape[-2:])
