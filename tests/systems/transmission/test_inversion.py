@@ -10,9 +10,9 @@ import torch
 from tests.systems.transmission import tiny
 from unpaired.core.errors import UnpairedError
 from unpaired.systems.transmission.inversion import (
+    OneRound,
     Rounds,
     Spheres,
-    _Round,
     geodesic_cross,
     invert,
     onto_l1_ball,
@@ -109,7 +109,7 @@ def test_a_round_moves_what_its_block_and_those_behind_it_take(block):
             features = inside.features.clone()
     target = pictures_of(model, 2, seed=9)
     rounds = Rounds([8], 0.1, 0.0)
-    _Round(model, ErrorTo(target), latents, noises, block, inside, rounds).run(8)
+    OneRound(model, ErrorTo(target), latents, noises, block, inside, rounds).run(8)
     moved = (latents != begun[0]).any(dim=2).any(dim=0).tolist()
     first = max(0, 2 * block - 1)
     assert moved == [number >= first for number in range(model.network.latents)]
@@ -167,7 +167,7 @@ def test_a_ball_holds_features_near_to_where_their_round_began():
     with torch.no_grad():
         inside = model.network.run(model.to_w(latents), noises, last=0)
     begun, target = inside.features.clone(), pictures_of(model, 2, seed=9)
-    fit = _Round(
+    fit = OneRound(
         model, ErrorTo(target), latents, noises, 1, inside, Rounds([0, 9], 0.1, 0.0, [2.0])
     )
     fit.run(9)

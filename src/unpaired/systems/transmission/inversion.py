@@ -117,14 +117,14 @@ def invert(
     latents, noises = latents.clone(), [one.clone() for one in noises]
     inside, best = None, None
     for block, steps in enumerate(rounds.steps):
-        fit = _Round(model, distance, latents, noises, block, inside, rounds)
+        fit = OneRound(model, distance, latents, noises, block, inside, rounds)
         if steps:
             best = fit.run(steps)
         inside = fit.left()
     return best
 
 
-class _Round:
+class OneRound:
     """One round: what is moved from a block on. The tensors given are moved in place."""
 
     def __init__(

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
-from torch.nn import functional
 
 from tests.systems.transmission import tiny
 from unpaired.core.errors import UnpairedError
+from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.create import create
 from unpaired.learning.diffusion import from_signed
+from unpaired.learning.training import train
 from unpaired.systems.transmission.methods.inverse_jscc import start
 from unpaired.systems.transmission.sending import Channel, send_padded
 
 CHANNEL = Channel(5.0, "set", ["a", "b"])
 SIDE = 32
-
-
-class Blurring:
-    """What a codec does to a picture, without what this codec has not learned."""
-
-    multiple_px, config = 8, SimpleNamespace(patch_px=SIDE)
-
-    def eval(self):
-        return self
-
-    def requires_grad_(self, needed):
-        return self
-
-    def transmit(self, picture, snr_db, generators):
-        small = functional.avg_pool2d(picture, 2)
-        noise = torch.stack([torch.randn(small.shape[1:], generator=one) for one in generators])
-        return functional.interpolate(small + 0.01 * noise, scale_factor=2.0).clamp(0, 1)
-
-    def symbols(self, height, width):
-        return 7
 
 
 def models(**changes):
@@ -54,27 +33,39 @@ def distance_to(product, received):
     return product._distance(received)
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    """Of the generator, so that they can be found."""
-    model = tiny.generator(side_px=SIDE)
-    drawn = [torch.Generator().manual_seed(seed) for seed in (50, 51)]
-    latents, noises = start(model, drawn)
+def made_by(model, generators):
+    latents, noises = start(model, generators)
     with torch.no_grad():
         return from_signed(model.network(model.to_w(latents), noises)).clamp(0, 1)
 
 
-def test_pictures_of_the_generator_are_recovered_better_than_it_began(pictures):
-    product = receiver(models(codec=Blurring()), steps="30 20 10 10")
+def made_of(seeds):
+    """Pictures of the generator, so that they can be found."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return made_by(tiny.generator(side_px=SIDE), generators)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return made_of((50, 51))
+
+
+def test_pictures_of_the_generator_are_recovered_better_than_it_began(pictures, make_pack):
+    learned_from = made_of(range(100, 164)).permute(0, 2, 3, 1).numpy()
+    pack = make_pack({f"{k}": to_uint8(one) for k, one in enumerate(learned_from)})
+    fast = {"batch_size": 8, "learning_rate": 5e-3, "schedule": "warmup_cosine"}
+    small = {"patch_px": SIDE, "widths": "8", "symbol_channels": 8, "snr_min_db": 5.0}
+    codec = tiny.codec(images_seen=400, **small, **fast)
+    samples = codec.samples([pack], seed=1, noise=None, noise_draw="fresh")
+    train(codec.train(), samples, seed=1, device="cpu", precision="fp32", on_step=lambda: None)
+    product = receiver(models(codec=codec), steps="30 20 10 10")
     with torch.inference_mode():
         arrived = send_padded(product, pictures, CHANNEL)
-    model = product.others["generator"]
-    latents, noises = start(model, CHANNEL.generators("sampling", pictures.device))
-    with torch.no_grad():
-        begun = from_signed(model.network(model.to_w(latents), noises)).clamp(0, 1)
+    generators = CHANNEL.generators("sampling", pictures.device)
+    begun = made_by(product.others["generator"], generators)
     errors = [(one - pictures).square().mean(dim=(1, 2, 3)) for one in (begun, arrived.pictures)]
-    assert (errors[1] < 0.3 * errors[0]).all()
-    assert arrived.symbols == 7
+    assert (errors[1] < 0.75 * errors[0]).all()
+    assert arrived.symbols == 256
     assert arrived.came.all()
 
 
