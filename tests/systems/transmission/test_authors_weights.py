@@ -179,6 +179,11 @@ def _not_finite(state):
     return r"not finite in input\.input"
 
 
+def _without_channels(state):
+    state["convs.3.conv.weight"] = torch.zeros(1, 0, 8, 3, 3)
+    return r"w\.pt: a generator of 16 px with width_base 0"
+
+
 def _of_something_else(state):
     state.clear()
     state["a"] = torch.ones(1)
@@ -194,6 +199,7 @@ def _of_something_else(state):
         _with_one_noise_less,
         _with_another_blur,
         _not_finite,
+        _without_channels,
         _of_something_else,
     ],
 )

@@ -47,8 +47,11 @@ class Generators:
         path = Path(path)
         theirs = read_tensors(path)
         sizes = _sizes(theirs)
-        with torch.device("meta"):  # First without memory: the layout may be another.
-            like: StyleGAN2 = create(METHOD, **sizes)
+        try:
+            with torch.device("meta"):  # First without memory: the layout may be another.
+                like: StyleGAN2 = create(METHOD, **sizes)
+        except UnpairedError as error:
+            raise UnpairedError(f"{path}: {error}") from None
         ours, names = like.network.state_dict(), parameters(like)
         expected = {name: ours[own].view(_shape(name, ours[own])) for name, own in names.items()}
         draws = _draws(like) if any(name in theirs for name in _draws(like)) else {}

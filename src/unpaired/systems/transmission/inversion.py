@@ -6,10 +6,10 @@ features that no latent need lead to. Latents and noise stay on the spheres that
 (PULSE); features may be kept in an l1 ball around where their round began, as the paper has it and
 the authors' settings leave off.
 
-What the authors' code does otherwise, and is done as the paper describes it: the picture that the
-blocks before have made is kept, where the code starts each round without it; and the cross term is
-over the latents in use, where the code cuts the batch. Every picture of a batch is fitted for
-itself.
+Two things of the authors' code are not followed. It starts every round but the first without the
+picture that the blocks before have made: here that picture is kept, so that a round begins where
+the last one ended. It cuts the batch in the cross term, where latents are meant: here latents that
+a round has no use for are cut. Every picture of a batch is fitted for itself.
 """
 
 from __future__ import annotations
