@@ -16,8 +16,8 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import reading
 
 # What checkpoints wrap their weights in; where a file has several, the first one is taken.
-# params_ema: averaged weights, which their authors restore with.
-WRAPPINGS = ("state_dict", "params_ema", "params", "model")
+# params_ema, g_ema: averaged weights, which their authors restore and generate with.
+WRAPPINGS = ("state_dict", "params_ema", "params", "model", "g_ema")
 PREFIXES = ("module.", "_orig_mod.")  # Of DataParallel, and of compiled networks.
 
 

@@ -183,14 +183,16 @@ def _with_those_it_needs(table: Table, row: Row) -> list[Row]:
 
 
 def _require_rows(settings: Settings, table: Table, cells: tuple[Cell, ...]) -> None:
-    """A row that was asked for by name needs its imported weights."""
+    """A row that was asked for by name needs imported weights, its own and of those it needs."""
     planned = {cell.row.name for cell in cells}
-    for row in table.rows:
-        if row.weights and row.name in (settings.methods or ()) and row.name not in planned:
-            raise UnpairedError(
-                f"config: methods: {row.name}: no file {row.weights}; make it from what the "
-                f"authors published by: {catalog.how_to_import(row.method, row.weights)}"
-            )
+    asked = settings.methods or ()
+    for row in (one for one in table.rows if one.name in asked and one.name not in planned):
+        for one in _with_those_it_needs(table, row):
+            if one.weights and (one is row or not Path(one.weights.format(noise="")).is_file()):
+                raise UnpairedError(
+                    f"config: methods: {row.name}: no file {one.weights}; make it from what the "
+                    f"authors published by: {catalog.how_to_import(one.method, one.weights)}"
+                )
 
 
 def _require_data(settings: Settings, table: Table, planned: list[tuple[str, Row, str]]) -> None:

@@ -84,6 +84,33 @@ def test_lpips_is_scored_where_its_weights_are(tmp_path, monkeypatch):
     assert [name for name, _ in plan().scores[0].inputs] == ["features", "lpips_alex"]
 
 
+WEIGHTS = (
+    "weights/lpips/published_vgg.safetensors",
+    "weights/stylegan2/stylegan2_ffhq_config_f.safetensors",
+)
+
+
+def test_the_fitted_generator_is_a_row_of_the_paper_where_its_weights_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def rows(*overlays, **changes):
+        made = plan_table(TABLE, settings(*overlays, **changes), assume_data=True)
+        return {cell.row.name: cell for cell in made.cells}
+
+    assert "inverse_jscc" not in rows("paper")
+    asked = {"methods": ["deepjscc", "inverse_jscc"]}
+    for path, told in zip(WEIGHTS, ("lpips$", "stylegan2 FILE"), strict=True):
+        with pytest.raises(UnpairedError, match=f"no file {path}; .* import-weights {told}"):
+            rows("paper", **asked)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert "inverse_jscc" not in rows()
+    (score,) = rows("paper", **asked)["inverse_jscc"].scores
+    needs = dict(score.model.needs)
+    assert (needs["lpips"].file, needs["generator"].file) == WEIGHTS
+    assert needs["codec"].method == "deepjscc"
+
+
 def test_models_that_rows_need_have_names_that_a_person_can_type():
     names = names_of(plan())
     assert {"table9-prior", "table9-deepjscc", "table9-inn-snr_5"} <= names.keys()
@@ -99,7 +126,7 @@ def test_figures_have_their_files_and_the_examples_the_channel_next_to_1_db():
     about = examples.arguments(run)
     assert about["condition"] == "snr_5"
     products = json.loads(about["products"])
-    assert list(products) == [row.name for row in TABLE.rows]
+    assert list(products) == [row.name for row in TABLE.rows if row.only_at is None]
     named = {file for one in products.values() for file in one["needs"].values()}
     named |= {one["file"] for one in products.values() if one["file"]}
     assert named == set(examples.inputs(run)["models"])

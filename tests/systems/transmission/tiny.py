@@ -57,3 +57,21 @@ def receiver(name: str, roles: dict, **settings):
 
 def pictures(count: int, side_px: int = 16) -> torch.Tensor:
     return torch.rand(count, 3, side_px, side_px, generator=torch.Generator().manual_seed(5))
+
+
+def generator(**changes):
+    """A generator with weights of chance, whose noise is seen."""
+    torch.manual_seed(6)
+    sizes = {"side_px": 16, "latent": 8, "mapping_layers": 2, "width_base": 128, "width_max": 8}
+    made = create("stylegan2", **(sizes | changes)).eval()
+    for name, value in made.network.named_parameters():
+        if name.endswith("noise_strength"):
+            torch.nn.init.constant_(value, 0.1)
+    made.fit_latents()
+    return made
+
+
+def perceptual(**changes):
+    torch.manual_seed(7)
+    small = {"net": "alex", "width": 0.05, "form": "unweighted"}
+    return create("lpips", **(small | changes)).eval()

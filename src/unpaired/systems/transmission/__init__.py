@@ -41,6 +41,14 @@ SIZES_OF_INN = (
     "Split and sizes of the invertible network are not printed: an undecimated Haar split, whose "
     "coarse part has the size of y, and the sizes of the same authors' later code."
 )
+WEIGHTS_OF_INVERSE = (
+    "What InverseJSCC weights squared error and LPIPS by, and its steps, are not known: those of "
+    "ILO's authors are taken."
+)
+ILO_KEEPS_PICTURE = (
+    "ILO's code starts every round but the first without the picture that earlier blocks have "
+    "made, and cuts the batch in its cross term; here the picture is kept, and latents are cut."
+)
 LENGTHS = "Learning rates, batches and lengths of training are not printed: ours."
 
 
@@ -158,6 +166,16 @@ SYSTEM = System(
             "prior",
             deviations=(STEP_OF_NORM, STEP_RESCALED, POSTERIOR),
         ),
+        "stylegan2": _method(
+            "stylegan2:StyleGAN2", imports_weights=f"{HERE}.authors_weights:PUBLISHED"
+        ),
+        "inverse_jscc": _receiver(
+            "inverse_jscc:InverseJSCC",
+            "codec",
+            "generator",
+            "lpips",
+            deviations=(WEIGHTS_OF_INVERSE, ILO_KEEPS_PICTURE),
+        ),
         "noised_and_denoised": _receiver("receivers:NoisedAndDenoised", "codec", "prior"),
         "unguided": _receiver("receivers:NoisedAndDenoised", "codec", "prior"),
         "separate_coding": _receiver("separate:Separate", "codec"),
@@ -189,8 +207,6 @@ SYSTEM = System(
                 "beside ours.",
                 "Which thousand pictures of CelebA-HQ are the test, the paper does not say: here "
                 "the last ones.",
-                "InverseJSCC, of which the paper has a curve, is not here: it needs a generator "
-                "of faces (StyleGAN2).",
             ),
         )
     },
