@@ -136,6 +136,8 @@ SYSTEM = System(
         "bicyclegan": MethodEntry(
             f"{HERE}.methods.bicyclegan:BicycleGAN",
             follows_settings=False,
+            study_pictures=f"{HERE}.study:write_samples",
+            imports_weights=f"{HERE}.authors_weights:PUBLISHED",
             deviations=(
                 "Learning rates fall with every step, those of the authors' code with every epoch.",
                 "The L1 loss of pix2pix_noise has the weight 10 of all rows, as in the authors' "
