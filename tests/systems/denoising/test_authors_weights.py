@@ -343,6 +343,7 @@ IMPORTABLE = {
     "colorization": "colorization_release_v2-9b330a0b.pth",
     "local_hints": "siggraph17-df00044c.pth",
     "lpips": "squeezenet1_1-b8a52dc0.pth",
+    "bicyclegan": "edges2shoes_net_G.pth",
 }
 
 
@@ -390,7 +391,7 @@ def test_what_was_imported_is_not_overwritten_unless_asked_for(official, tmp_pat
     ("method", "told"),
     [
         ("colorizatoin", "did you mean 'colorization'"),
-        ("eccv16", "valid: colorization, ddpm, local_hints, lpips, neighbor2neighbor"),
+        ("eccv16", "valid: bicyclegan, colorization, ddpm, local_hints, lpips, neighbor2neighbor"),
         ("lpip", "did you mean 'lpips'"),
     ],
 )

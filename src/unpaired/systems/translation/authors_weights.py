@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, list_some
 from unpaired.learning.authors_weights import refuse_noise
 from unpaired.learning.create import create
 from unpaired.learning.method import Method
@@ -53,8 +53,10 @@ class Published:
         missing, and names, shapes or types that differ.
         """
         beside = Path(path).with_name(f"{_start_of(path)}{ENCODER_END}{Path(path).suffix}")
-        generator, encoder = read_tensors(path), read_tensors(beside)
-        settings = _generator_settings(path, generator) | _encoder_settings(beside, encoder)
+        generator = read_tensors(path)
+        settings = _generator_settings(path, generator)
+        encoder = read_tensors(beside)
+        settings |= _encoder_settings(beside, encoder)
         settings["input_channels"] -= settings["code_dim"]
         if settings["input_channels"] not in (1, 3):
             raise UnpairedError(
@@ -91,8 +93,7 @@ def _generator_settings(path: Path, found: Mapping[str, Tensor]) -> dict[str, An
     """Return settings; input_channels still has the code with it."""
     there = [injection for injection, name in OUTERMOST.items() if name in found]
     if not there or found[OUTERMOST[there[0]]].ndim != 4:
-        names = " or ".join(OUTERMOST.values())
-        raise UnpairedError(f"{path}: not a generator of BicycleGAN: no convolution {names}")
+        raise UnpairedError(_another(path, found, "a generator", [" or ".join(OUTERMOST.values())]))
     injection = there[0]
     width, channels = found[OUTERMOST[injection]].shape[:2]
     levels = 2
@@ -108,10 +109,15 @@ def _generator_settings(path: Path, found: Mapping[str, Tensor]) -> dict[str, An
     }
 
 
+def _another(path: Path, found: Mapping[str, Tensor], what: str, missing: list[str]) -> str:
+    unexpected = list_some([f"{name}: not expected" for name in sorted(found)])
+    return f"{path}: not {what} of BicycleGAN: needed are {', '.join(missing)}; {unexpected}"
+
+
 def _encoder_settings(path: Path, found: Mapping[str, Tensor]) -> dict[str, Any]:
     first, head = found.get("conv.0.weight"), found.get("fc.0.weight")
     if first is None or head is None or head.ndim != 2:
-        raise UnpairedError(f"{path}: not an encoder of BicycleGAN: no conv.0.weight, fc.0.weight")
+        raise UnpairedError(_another(path, found, "an encoder", ["conv.0.weight", "fc.0.weight"]))
     is_resnet = "conv.1.conv.2.weight" in found
     after = "conv.{}.conv.2.weight" if is_resnet else "conv.{}.weight"
     places = range(1, len(found)) if is_resnet else range(2, 3 * len(found), 3)
