@@ -116,7 +116,7 @@ def _another(path: Path, found: Mapping[str, Tensor], what: str, missing: list[s
 
 def _encoder_settings(path: Path, found: Mapping[str, Tensor]) -> dict[str, Any]:
     first, head = found.get("conv.0.weight"), found.get("fc.0.weight")
-    if first is None or head is None or head.ndim != 2:
+    if first is None or head is None or (first.ndim, head.ndim) != (4, 2):
         raise UnpairedError(_another(path, found, "an encoder", ["conv.0.weight", "fc.0.weight"]))
     is_resnet = "conv.1.conv.2.weight" in found
     after = "conv.{}.conv.2.weight" if is_resnet else "conv.{}.weight"
