@@ -21,8 +21,7 @@ CLASSIFY = (
 )
 EXPORT = (
     "unpaired study export truth/ --method l2=l2/ --sentinel random/ --output s/",
-    "unpaired study export pairs/ --truth-half right --method many=M.safetensors "
-    "--sentinel random/ -o s/",
+    "unpaired study export p/ --truth-half right --method m=M --sentinel r/ -o s/",
 )
 SCORE = ("unpaired study score study/ answers.csv --output scores.csv",)
 
