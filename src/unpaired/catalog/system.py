@@ -46,6 +46,8 @@ class MethodEntry:
     gives_colors_by: of a method that colorizes a person's pictures, what it may be told of their
         colors: "points", "histogram", "saturation", or nothing; None for all others.
     makes_pairs: "module:function" that makes training pairs with a trained model of it.
+    study_pictures: "module:function" that makes what a study with people shows of a model
+        (`learning.study_pictures.Make`).
     imports_weights: "module:function" that reads weights which others published. packaged: those
         of them that need no file, because packages have them.
     deviations: what its code does otherwise than the paper or the authors' code, whatever the
@@ -62,6 +64,7 @@ class MethodEntry:
     with_pictures: bool = False
     gives_colors_by: tuple[str, ...] | None = None
     makes_pairs: str | None = None
+    study_pictures: str | None = None
     imports_weights: str | None = None
     packaged: Packaged | None = None
     deviations: tuple[str, ...] = ()

@@ -161,6 +161,10 @@ class Method(nn.Module):
         noise = None if isinstance(noise, Condition) else noise
         return CropSamples(pack, sees=self.sees, noise=noise, noise_draw=noise_draw, **about)
 
+    def memory_format(self, device: torch.device) -> torch.memory_format:
+        """Return how weights and batches lie in memory in a training on ``device``."""
+        return torch.channels_last
+
     def timing_batch(self, device: torch.device) -> dict[str, Tensor]:
         """Return a batch of one sample that takes as long as any: what it holds does not matter."""
         side, channels = self.config.patch_px, getattr(self.config, "channels", 3)

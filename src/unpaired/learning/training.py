@@ -110,7 +110,7 @@ def train(
         print(f"train on {result.device} in {result.precision}, seed {seed}{note}", flush=True)
     if chosen.type == "cpu":
         keep_freed_memory()
-    method.to(memory_format=torch.channels_last)
+    method.to(memory_format=method.memory_format(chosen))
     run = _Run(group, method, samples, seed, workers, checkpointing, result, seconds, on_step)
     with stop_signals() as stop:
         run.all_phases(stop)
@@ -213,8 +213,9 @@ class _Run:
         return [k + i for k in range(first, stop, batch_size) for i in range(own)]
 
     def _place(self, value: Tensor) -> Tensor:
-        layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
-        return value.to(self.group.device, non_blocking=True, memory_format=layout)
+        device = self.group.device
+        layout = self.method.memory_format(device) if value.ndim == 4 else torch.preserve_format
+        return value.to(device, non_blocking=True, memory_format=layout)
 
     def _fraction(self, phase: Phase) -> float:
         """Return how much of a phase is done: by images, or by the clock where that is ahead."""

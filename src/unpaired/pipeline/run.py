@@ -18,7 +18,7 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.files import sha256_of
 from unpaired.data.sources import DataSet
 from unpaired.pipeline.datasets import get_dataset, is_present
-from unpaired.pipeline.models import Budget, Model, Pairs, Score, TablePlan
+from unpaired.pipeline.models import Budget, Cell, Model, Pairs, Score, TablePlan
 from unpaired.pipeline.settings import Settings
 from unpaired.pipeline.specs import data_models, data_models_of
 
@@ -82,6 +82,12 @@ class Run:
         ]
         given = [one for model in scored for one in model.lineage if not one.is_trained]
         return list(dict.fromkeys(model.file for model in given if model.file))
+
+    def first_cells(self, table: int) -> list[Cell]:
+        """Return the scored cells of a table's first test set that is there."""
+        plan = self.plans.get(table)
+        cells = [cell for cell in plan.cells if cell.scores] if plan else []
+        return [cell for cell in cells if cell.testset == cells[0].testset]
 
     @property
     def is_part(self) -> bool:

@@ -344,6 +344,7 @@ IMPORTABLE = {
     "local_hints": "siggraph17-df00044c.pth",
     "lpips": "squeezenet1_1-b8a52dc0.pth",
     "stylegan2": "stylegan2-ffhq-config-f.pt",
+    "bicyclegan": "edges2shoes_net_G.pth",
 }
 
 
@@ -391,7 +392,11 @@ def test_what_was_imported_is_not_overwritten_unless_asked_for(official, tmp_pat
     ("method", "told"),
     [
         ("colorizatoin", "did you mean 'colorization'"),
-        ("eccv16", "valid: colorization, ddpm, local_hints, lpips, neighbor2neighbor, stylegan2"),
+        (
+            "eccv16",
+            "valid: bicyclegan, colorization, ddpm, local_hints, lpips, neighbor2neighbor, "
+            "stylegan2",
+        ),
         ("lpip", "did you mean 'lpips'"),
     ],
 )

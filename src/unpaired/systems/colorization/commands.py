@@ -19,7 +19,10 @@ CLASSIFY = (
     "unpaired classify pictures/ --classifier vgg16.tv_in1k",
     "unpaired classify pictures/ --classifier NAME --colorizer M.safetensors",
 )
-EXPORT = ("unpaired study export truth/ --method l2=l2/ --sentinel random/ --output s/",)
+EXPORT = (
+    "unpaired study export truth/ --method l2=l2/ --sentinel random/ --output s/",
+    "unpaired study export p/ --truth-half right --method m=M --sentinel r/ -o s/",
+)
 SCORE = ("unpaired study score study/ answers.csv --output scores.csv",)
 
 
@@ -117,21 +120,39 @@ def classify(
 
 
 def study_export(
-    truth: Annotated[Path, typer.Argument(help="Folder of the true pictures.")],
-    method: Annotated[
-        list[str], typer.Option(help="NAME=FOLDER of colorized pictures of the same names.")
+    truth: Annotated[
+        Path, typer.Argument(help="Folder of the true pictures, or of pairs (--truth-half).")
     ],
-    sentinel: Annotated[Path, typer.Option(help="Folder of pictures that fool nobody.")],
+    method: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME=FOLDER of made pictures of the same names, or NAME=MODEL that translates."
+        ),
+    ],
+    sentinel: Annotated[
+        Path, typer.Option(help="Folder of pictures that fool nobody, or such a model.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder to write to; must not be there.")
     ],
+    inputs: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="Folder of what models are given, of the same names."),
+    ] = None,
+    truth_half: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation
+        typer.Option(help="left or right: of pairs side by side; models get the other half."),
+    ] = None,
     participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
     seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
 ) -> None:
     """Write the pairs, orders and timings of a real-or-fake study, and the key to score it."""
-    from unpaired.systems.colorization.study import export, named_folders
+    from unpaired.imaging.study import named_folders
+    from unpaired.learning.study_pictures import export_made
 
-    print(export(truth, named_folders(method), sentinel, output, participants, seed))
+    methods = named_folders(method)
+    halves = {"inputs": inputs, "truth_half": truth_half}
+    print(export_made(truth, methods, sentinel, output, participants, seed, **halves))
 
 
 def study_score(
@@ -146,7 +167,7 @@ def study_score(
     ] = False,
 ) -> None:
     """Say how often each method's pictures were taken for the real ones, with intervals."""
-    from unpaired.systems.colorization.study import score
+    from unpaired.imaging.study import score
 
     print(score(folder, answers, output, overwrite=overwrite))
 

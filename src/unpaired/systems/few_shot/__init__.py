@@ -94,16 +94,9 @@ def _method(target: str, **details: Any) -> MethodEntry:
 _BY_PRIOR: dict[str, Any] = {"packs": ("pairs", "noisy"), "roles": ("prior",)}
 
 
-def _scored(run: Run) -> list[Cell]:
-    """Return the cells of the first test set that is there."""
-    plan = run.plans.get(TABLE)
-    cells = [cell for cell in plan.cells if cell.scores] if plan else []
-    return [cell for cell in cells if cell.testset == cells[0].testset]
-
-
 def _drawn_cells(run: Run) -> list[Cell]:
     """Return the rows with a trained model; none without those that the figures are about."""
-    cells = [cell for cell in _scored(run) if cell.scores[0].model.is_trained]
+    cells = [cell for cell in run.first_cells(TABLE) if cell.scores[0].model.is_trained]
     rows = {cell.row.name for cell in cells}
     return cells if {*DRIFTING, BASE, START} <= rows else []
 
@@ -135,7 +128,7 @@ def _figure_arguments(run: Run) -> dict[str, Any]:
 
 
 def _difference_files(run: Run) -> Files | None:
-    cells = _scored(run)
+    cells = run.first_cells(TABLE)
     if BASE not in {cell.row.name for cell in cells}:
         return None
     stems = [score.stem for cell in cells for score in cell.scores]
@@ -146,7 +139,7 @@ def _difference_files(run: Run) -> Files | None:
 
 
 def _difference_arguments(run: Run) -> dict[str, Any]:
-    cells = _scored(run)
+    cells = run.first_cells(TABLE)
     scores = [(cell.row.name, score) for cell in cells for score in cell.scores]
     return {
         "rows": [row for row, _ in scores],

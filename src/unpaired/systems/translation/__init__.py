@@ -66,19 +66,12 @@ def _sets() -> list[DataSet]:
     ]
 
 
-def _scored(run: Run, table: int) -> list[Cell]:
-    """Return the cells of a table's first test set that is there."""
-    plan = run.plans.get(table)
-    cells = [cell for cell in plan.cells if cell.scores] if plan else []
-    return [cell for cell in cells if cell.testset == cells[0].testset]
-
-
 def _models(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.scores[0].model.is_trained]
 
 
 def _variant_files(run: Run) -> Files | None:
-    cells = _models(_scored(run, VARIANTS))
+    cells = _models(run.first_cells(VARIANTS))
     if not cells:
         return None
     return {
@@ -90,12 +83,12 @@ def _variant_files(run: Run) -> Files | None:
 
 
 def _variant_arguments(run: Run) -> dict[str, Any]:
-    return {"rows": [cell.row.name for cell in _models(_scored(run, VARIANTS))]}
+    return {"rows": [cell.row.name for cell in _models(run.first_cells(VARIANTS))]}
 
 
 def _length_cells(run: Run) -> list[Cell]:
     """Return the rows whose codes differ in length alone; none unless all are there."""
-    of_row = {cell.row.name: cell for cell in _models(_scored(run, ENCODERS))}
+    of_row = {cell.row.name: cell for cell in _models(run.first_cells(ENCODERS))}
     wanted = (SHORT, "resnet_add_to_all", LONG)
     return [of_row[name] for name in wanted] if of_row.keys() >= set(wanted) else []
 
@@ -136,6 +129,8 @@ SYSTEM = System(
         "bicyclegan": MethodEntry(
             f"{HERE}.methods.bicyclegan:BicycleGAN",
             follows_settings=False,
+            study_pictures=f"{HERE}.study:write_samples",
+            imports_weights=f"{HERE}.authors_weights:PUBLISHED",
             deviations=(
                 "Learning rates fall with every step, those of the authors' code with every epoch.",
                 "The L1 loss of pix2pix_noise has the weight 10 of all rows, as in the authors' "

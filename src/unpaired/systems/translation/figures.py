@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from unpaired.core.files import save_figure
 from unpaired.data.packs import Pack
+from unpaired.systems.translation.labels import label
 from unpaired.systems.translation.scoring import picture_of, sampled
 
 DPI = 150
@@ -66,14 +67,14 @@ def draw_samples(output: Path, products: Mapping[str, Any], pack: Pack) -> None:
 def draw_scatter(output: Path, places: Sequence[Place]) -> None:
     """Write a PNG: how real the rows' samples are, against how varied."""
     known = next(key for key in REALISM if all(key in place.pooled for place in places))
-    figure = Figure((5, 3.6), layout="constrained")
+    figure = Figure((5, 3.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    for place in places:
-        x, y = place.diversity, place.pooled[known]
-        axis.plot(x, y, "o")
-        axis.annotate(place.row, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    points = [(place.diversity, place.pooled[known]) for place in places]
+    for point in points:
+        axis.plot(*point, "o")
     axis.set_xlabel("diversity (random AlexNet)")
     axis.set_ylabel(REALISM[known])
     axis.invert_yaxis()
     axis.margins(np.array(0.2), np.array(0.1))
+    label(axis, points, [place.row for place in places])
     save_figure(figure, output, DPI)

@@ -74,7 +74,7 @@ def translate(inputs: Sequence[Path], output: Path, options: Options) -> Outcome
     codes = None
     if options.like:
         with torch.inference_mode():
-            codes = product.encode(_square(options.like, side, None).to(device))
+            codes = product.encode(square(options.like, side, None).to(device))
     readable, refused = _readable(targets, side, options)
     if not readable:
         raise UnpairedError(list_some(refused))
@@ -85,7 +85,7 @@ def translate(inputs: Sequence[Path], output: Path, options: Options) -> Outcome
             with torch.inference_mode():
                 made = _made(product, picture.to(device), codes, options).cpu()
             for target, content in zip(
-                targets[path], [_sheet(picture, made), *map(_picture, made)], strict=True
+                targets[path], [_sheet(picture, made), *map(picture_of, made)], strict=True
             ):
                 with atomic_path(target) as aside:
                     Image.fromarray(content).save(aside)
@@ -137,13 +137,13 @@ def _readable(
     readable, refused = {}, []
     for path in paths:
         try:
-            readable[path] = _square(path, side, options.half)
+            readable[path] = square(path, side, options.half)
         except UnpairedError as error:
             refused.append(str(error))
     return readable, refused
 
 
-def _square(path: Path, side: int, half: str | None) -> Tensor:
+def square(path: Path, side: int, half: str | None) -> Tensor:
     """Return a picture, or a half of it, brought to a square: 1 x 3 x S x S in [0, 1]."""
     picture = read_rgb8(path, alpha="refuse")
     if half is not None:
@@ -165,13 +165,14 @@ def _made(product: Any, picture: Tensor, codes: Tensor | None, options: Options)
     return product.sampled(picture, generators).clamp(0, 1)
 
 
-def _picture(output: Tensor) -> np.ndarray:
+def picture_of(output: Tensor) -> np.ndarray:
+    """Return 3 x H x W in [0, 1] as H x W x 3, uint8."""
     return to_uint8(output.permute(1, 2, 0).numpy())
 
 
 def _sheet(picture: Tensor, made: Tensor) -> np.ndarray:
     """Return the picture and its samples in rows, the rest black."""
-    shown = [_picture(picture[0]), *map(_picture, made)]
+    shown = [picture_of(picture[0]), *map(picture_of, made)]
     columns = min(len(shown), 1 + COLUMNS)
     side = shown[0].shape[0]
     sheet = np.zeros((-(-len(shown) // columns) * side, columns * side, 3), np.uint8)

@@ -79,15 +79,8 @@ def _pictures_of(reader: str, pictures: int) -> DataSet:
     )
 
 
-def _scored(run: Run) -> list[Cell]:
-    """Return the cells of the first test set that is there."""
-    plan = run.plans.get(TABLE)
-    cells = [cell for cell in plan.cells if cell.scores] if plan else []
-    return [cell for cell in cells if cell.testset == cells[0].testset]
-
-
 def _curve_files(run: Run) -> Files | None:
-    cells = _scored(run)
+    cells = run.first_cells(TABLE)
     stems = [score.stem for cell in cells for score in cell.scores]
     if not cells:
         return None
@@ -98,7 +91,7 @@ def _curve_files(run: Run) -> Files | None:
 
 
 def _curve_arguments(run: Run) -> dict[str, Any]:
-    scores = [(cell, score) for cell in _scored(run) for score in cell.scores]
+    scores = [(cell, score) for cell in run.first_cells(TABLE) for score in cell.scores]
     return {
         "rows": [cell.row.name for cell, _ in scores],
         "conditions": [cell.noise for cell, _ in scores],
@@ -111,7 +104,7 @@ def _snr_of(cell: Cell) -> float:
 
 def _shown_cells(run: Run) -> list[Cell]:
     """Return one cell of each row, all of the channel that the figure of examples is about."""
-    cells = _scored(run)
+    cells = run.first_cells(TABLE)
     if not cells:
         return []
     nearest = min((_snr_of(cell) for cell in cells), key=lambda snr: (abs(snr - SHOWN_AT_DB), snr))

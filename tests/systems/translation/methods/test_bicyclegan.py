@@ -174,6 +174,36 @@ def test_a_training_comes_out_the_same_and_its_last_batch_may_be_odd(tmp_path):
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
+def test_a_training_lays_weights_out_as_the_method_says(tmp_path):
+    pack = facade_pack(tmp_path / "pack.h5", range(5))
+    for generator, levels, layout in (
+        ("unet", 5, torch.contiguous_format),
+        ("rejoined_unet", 2, torch.channels_last),
+    ):
+        method = small(generator=generator, levels=levels, images_seen=2)
+        assert method.memory_format(torch.device("cuda")) == torch.channels_last
+        train(method, method.samples([pack], seed=1), seed=1, device="cpu", on_step=lambda: None)
+        weight = method.generator.downs[1].convolution.weight
+        assert weight.is_contiguous(memory_format=layout), generator
+
+
+def test_losses_and_gradients_do_not_depend_on_the_layout():
+    found = {}
+    for layout in (torch.contiguous_format, torch.channels_last):
+        method = small(generator="unet", levels=5).eval().to(memory_format=layout)
+        batch = {
+            key: value.to(memory_format=layout) if value.ndim == 4 else value
+            for key, value in batch_of().items()
+        }
+        losses = [method.losses(batch, state_of(turn))["loss"] for turn in (GENERATOR, CRITICS)]
+        sum(losses).backward()
+        gradients = torch.cat([weight.grad.flatten() for weight in method.parameters()])
+        found[layout] = torch.stack(losses).detach(), gradients
+    (losses, gradients), (other_losses, other_gradients) = found.values()
+    torch.testing.assert_close(losses, other_losses, rtol=1e-4, atol=0)
+    assert (gradients - other_gradients).norm() < 1e-4 * gradients.norm()
+
+
 class Dying:
     """Samples of which one cannot be had, as if the process were killed there."""
 

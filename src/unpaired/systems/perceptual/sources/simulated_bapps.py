@@ -21,7 +21,6 @@ photographs. A stem is ``<number>-<photograph>``, so the scene of a patch is kno
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.core.errors import UnpairedError
-from unpaired.core.files import atomic_path
+from unpaired.core.files import atomic_folder
 from unpaired.core.randomness import numpy_generator
 from unpaired.data.sources import embedded
 from unpaired.systems.perceptual.distortions.formulas import DISTORTIONS, apply_all, compositions
@@ -102,13 +101,8 @@ def render(
         raise UnpairedError(f"{networks[0]}: one distorting network; triplets need two or more")
     written = [part for part in parts if distorting or part.name == "traditional"]
     for part in written:
-        with atomic_path(folder / part.place) as aside:
-            try:
-                _write(aside, part, distorting, observer)
-                shutil.rmtree(folder / part.place, ignore_errors=True)
-            except BaseException:
-                shutil.rmtree(aside, ignore_errors=True)
-                raise
+        with atomic_folder(folder / part.place) as aside:
+            _write(aside, part, distorting, observer)
     return written
 
 

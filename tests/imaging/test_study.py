@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
-from unpaired.systems.colorization.study import (
+from unpaired.imaging.study import (
     PRACTICE_TRIALS,
     SENTINEL,
     TEST_TRIALS,

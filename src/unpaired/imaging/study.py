@@ -1,8 +1,8 @@
 """A real-or-fake study with people, as in section 2.3.1 of Zhang 2018: its material and its score.
 
 The study itself needs people and a screen. `export` writes what a laboratory shows, `score` reads
-what it noted. In a trial the true picture and its colorized version are shown one after the other,
-a second each, in random order, and the participant says which one is fake. A session is one
+what it noted. In a trial the true picture and a fake, which a method made, are shown one after the
+other, a second each, in random order, and the participant says which one is fake. A session is one
 participant with one method: 10 practice trials, after which the answer is told, then 40 that count.
 One in ten of those is a sentinel, whose fake is the random baseline, which fools hardly anyone.
 
@@ -13,7 +13,6 @@ and the key is a file of its own.
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from unpaired.core.errors import UnpairedError, list_some
-from unpaired.core.files import atomic_path, reading, write_rows
+from unpaired.core.files import atomic_folder, reading, write_rows
 from unpaired.core.randomness import numpy_generator, seed_for
 from unpaired.imaging.finding import pictures_by_name
 from unpaired.imaging.outputs import check_files, refuse_unwritable
@@ -30,6 +29,7 @@ from unpaired.imaging.pictures import read_rgb8
 
 PRACTICE_TRIALS = 10
 TEST_TRIALS = 40
+PICTURES_NEEDED = PRACTICE_TRIALS + TEST_TRIALS  # different ones, of a session
 SENTINEL_SHARE = 0.1
 PICTURE_PX = 256
 SHOWN_SECONDS = 1.0
@@ -45,7 +45,7 @@ PERCENT = 100
 class Trial:
     """A line of the key. session, trial: numbers from 1. fake: 1 or 2, which one is shown first.
 
-    method: whose colors the fake has, also "sentinel". practice: whether the answer is told.
+    method: who made the fake, also "sentinel". practice: whether the answer is told.
     """
 
     session: int
@@ -108,38 +108,44 @@ def export(
     software that shows them, but for `score`.
     Raises UnpairedError if pictures are missing or too few, or ``output`` is there already.
     """
-    if output.exists():
-        raise UnpairedError(f"{output}: there already; choose another --output folder")
-    refuse_unwritable([output.parent])
-    if participants < 1:
-        raise UnpairedError(f"--participants must be 1 or more, not {participants}")
-    files = {"truth": _pictures(truth), SENTINEL: _pictures(sentinel)}
-    files |= {name: _pictures(folder) for name, folder in methods.items()}
+    refuse_unfit(output, participants)
+    files = {"truth": pictures_of(truth), SENTINEL: pictures_of(sentinel)}
+    files |= {name: pictures_of(folder) for name, folder in methods.items()}
     names = sorted(files["truth"])
     for kind, found in files.items():
         missing = [name for name in names if name not in found]
         if missing:
             raise UnpairedError(f"{kind}: no pictures of {list_some(missing)}")
-    needed = PRACTICE_TRIALS + TEST_TRIALS
-    if len(names) < needed:
-        raise UnpairedError(
-            f"{truth}: {len(names)} pictures; a session shows {needed} different ones"
-        )
+    refuse_few(truth, len(names))
     trials = list(_trials(names, list(methods), participants, seed))
-    with atomic_path(output) as aside:
-        try:
-            _write(aside, trials, files, seed)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+    with atomic_folder(output) as aside:
+        _write(aside, trials, files, seed)
     sessions = participants * len(methods)
     return (
-        f"{sessions} sessions of {needed} trials written to {output}; show every picture for "
-        f"{SHOWN_SECONDS:g} s and keep key.csv apart"
+        f"{sessions} sessions of {PICTURES_NEEDED} trials written to {output}; show every "
+        f"picture for {SHOWN_SECONDS:g} s and keep key.csv apart"
     )
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
+def refuse_unfit(output: Path, participants: int) -> None:
+    """Raise UnpairedError for a folder that is there already or cannot be made, and for nobody."""
+    if output.exists():
+        raise UnpairedError(f"{output}: there already; choose another --output folder")
+    refuse_unwritable([output.parent])
+    if participants < 1:
+        raise UnpairedError(f"--participants must be 1 or more, not {participants}")
+
+
+def refuse_few(truth: Path, count: int) -> None:
+    """Raise UnpairedError for fewer pictures than a session shows."""
+    if count < PICTURES_NEEDED:
+        raise UnpairedError(
+            f"{truth}: {count} pictures; a session shows {PICTURES_NEEDED} different ones"
+        )
+
+
+def pictures_of(folder: Path) -> dict[str, Path]:
+    """Return a folder's pictures by name; raises UnpairedError for what is no folder of them."""
     if not Path(folder).is_dir():
         what = "a file, not a folder" if Path(folder).exists() else "no such folder"
         raise UnpairedError(f"{folder}: {what}; name a folder of pictures")
@@ -155,7 +161,7 @@ def _trials(
     for session, position in enumerate(order, 1):
         method, participant = planned[position]
         rng = numpy_generator(seed, "study", method, participant)
-        shown = rng.permutation(len(names))[: PRACTICE_TRIALS + TEST_TRIALS]
+        shown = rng.permutation(len(names))[:PICTURES_NEEDED]
         sentinels = PRACTICE_TRIALS + rng.choice(
             TEST_TRIALS, round(SENTINEL_SHARE * TEST_TRIALS), replace=False
         )
