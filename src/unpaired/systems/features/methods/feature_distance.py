@@ -1,4 +1,4 @@
-"""The features of an encoder as a distance of pictures, in LPIPS' form (Zhang 2018, section 6.5)."""
+"""An encoder's features as a distance of pictures, in LPIPS' form (Zhang 2018, section 6.5)."""
 
 from __future__ import annotations
 
