@@ -170,6 +170,12 @@ def test_an_encoder_is_trained_and_folded_and_saved(name, rooms, tmp_path):
     assert all(torch.equal(one[layer], other[layer]) for layer in one)
 
 
+def test_a_step_can_be_timed_without_a_data_set():
+    for made in (encoder("rgb_to_hha"), encoder("hha_to_lab"), *map(detector, ENCODERS)):
+        made.phases()
+        assert torch.isfinite(made.train().losses(made.timing_batch(CPU), STATE)["loss"])
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_a_detector_sees_its_own_field_alone(name, rooms):
     made = detector(name)
