@@ -157,6 +157,5 @@ def test_the_distance_of_the_split_brain_is_of_the_encoder_of_things():
     cells = [cell for cell in plan(19).cells if cell.row.name == "split_brain"]
     (needed,) = {dict(cell.scores[0].model.needs)["encoder"].id for cell in cells}
     assert needed == encoders(THINGS)["split_brain_cl"].id
-    at_paper = [cell for cell in plan(19, "paper").cells if cell.row.name == "split_brain"]
-    assert at_paper  # Printed, and not run: judgments alone are enough for the table.
-    assert not any(cell.scores for cell in at_paper)
+    # At the paper's scale judgments alone are enough for the table.
+    assert "split_brain" not in {cell.row.name for cell in plan(19, "paper").cells}
