@@ -235,7 +235,7 @@ SYSTEM = System(
             roles=("encoder",),
             deviations=(
                 "split_brain is the encoder of the features' tables at this run's scale: "
-                "the thesis takes the network that its authors published.",
+                "that of the thesis is AlexNet of full size (its reference 173).",
             ),
         ),
     },
