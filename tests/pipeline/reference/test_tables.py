@@ -16,7 +16,7 @@ from unpaired.pipeline.tables.deviations import deviations_of_code
 from unpaired.systems.perceptual.notes import SIMULATED_OBSERVER
 
 JUDGED = {"19", "20"}
-OWN_PICTURES = {"5", "8", "9", "13", "14", "15", "16", "17"}
+OWN_PICTURES = {"5", "8", "9", "13", "14", "15", "16", "17", "18"}
 SIMULATED = f"- {SIMULATED_OBSERVER}"
 
 

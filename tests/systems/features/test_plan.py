@@ -1,4 +1,4 @@
-"""Tables 15 and 16: what rows share, what learns from what, and what stands in the notes."""
+"""Tables 15 to 19: what rows share, what learns from what, and what stands in the notes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from unpaired.pipeline.plan import plan_table, plan_tables
 from unpaired.pipeline.run import Run
 from unpaired.pipeline.settings import load_settings
 from unpaired.pipeline.table import load_table
-from unpaired.systems.features import PLACES, SYSTEM, THINGS, VOC
-from unpaired.systems.features.notes import OF_DRAWN, notes
+from unpaired.systems.features import PLACES, RGBD, SYSTEM, THINGS, VOC
+from unpaired.systems.features.notes import OF_DRAWN, OF_ROOMS, notes, notes_of_rooms
 
 
 def table(number: int):
@@ -108,3 +108,54 @@ def test_rescaled_rows_are_those_that_the_thesis_marks():
     for cell in plan(VOC).cells:
         is_rescaled = cell.scores[0].model.spec["overrides"].get("rescaled", False)
         assert is_rescaled == (cell.row.name in ("kmeans", "split_brain_cl"))
+
+
+def detectors() -> dict:
+    """(row, setting) -> the model that is scored."""
+    return {(cell.row.name, cell.setting): cell.scores[0].model for cell in plan(RGBD).cells}
+
+
+def test_pictures_with_depth_are_those_of_the_thesis():
+    printed = (REPOSITORY / "config/paper_numbers/zhang2018_table5.7.csv").read_text()
+    wanted = {
+        (method, setting)
+        for setting, method in (line.split(",")[2:4] for line in printed.splitlines()[1:])
+        if "supervised" not in method
+    }
+    cells = plan(RGBD).cells
+    assert {(cell.row.printed_as or cell.row.name, cell.setting) for cell in cells} == wanted
+
+
+def test_what_is_fused_are_the_detectors_of_the_other_settings():
+    found = detectors()
+    for row in ("kmeans", "split_brain"):
+        needed = dict(found[row, "rgb_d"].needs)
+        assert needed["rgb"].id == found[row, "rgb"].id
+        assert needed["hha"].id == found[row, "d"].id
+    names = names_of(plan(RGBD))
+    assert names["table18-split_brain_rgb"].id == found["split_brain", "rgb"].id
+    assert names["table18-split_brain_hha"].id == found["split_brain", "d"].id
+
+
+def test_encoders_of_depth_learn_from_unlabeled_rooms_and_detectors_from_others():
+    for (row, setting), model in detectors().items():
+        if setting == "rgb_d":
+            continue
+        encoder = dict(model.needs)["encoder"]
+        assert encoder.packs == ["drawn_rooms_unlabeled"]
+        assert model.packs == ["drawn_rooms_train"]
+        if row == "split_brain":
+            assert encoder.method == ("rgb_to_hha" if setting == "rgb" else "hha_to_lab")
+
+
+def test_drawn_rooms_are_told():
+    assert notes_of_rooms(plan(RGBD)) == [OF_ROOMS]
+    assert notes_of_rooms(plan(RGBD, "paper")) == []
+
+
+def test_the_distance_of_the_split_brain_is_of_the_encoder_of_things():
+    cells = [cell for cell in plan(19).cells if cell.row.name == "split_brain"]
+    (needed,) = {dict(cell.scores[0].model.needs)["encoder"].id for cell in cells}
+    assert needed == encoders(THINGS)["split_brain_cl"].id
+    # At the paper's scale judgments alone are enough for the table.
+    assert "split_brain" not in {cell.row.name for cell in plan(19, "paper").cells}

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from unpaired.pipeline.run import Run
 
 HERE = "unpaired.systems.features"
-THINGS, PLACES, VOC = 15, 16, 17
+THINGS, PLACES, VOC, RGBD = 15, 16, 17, 18
 SPLIT_BRAIN = "split_brain_cl"  # The row whose filters and neighbors are drawn.
 IMAGENET = "ILSVRC2012 images, from image-net.org (free account)"
+NYUD_FILES = "nyu_depth_v2_labeled.mat, splits.mat"
 PLACES205 = "Places205, from places.csail.mit.edu: pictures of 256 px and the lists of splits"
 
 
@@ -90,6 +91,30 @@ def _voc(name: str, year: int, reader: str, title: str, pictures: int) -> DataSe
     )
 
 
+def _rooms(name: str, reader: str, title: str, pictures: int) -> DataSet:
+    return DataSet(
+        name,
+        f"drawn rooms with depth, {title}",
+        f"{HERE}.sources.drawn_rooms:{reader}",
+        pictures=pictures,
+        megapixels=pictures * 64**2 / 1e6,
+        where=DRAWN_BY_RULE,
+    )
+
+
+def _nyud(name: str, reader: str, title: str, pictures: int, files: str) -> DataSet:
+    return DataSet(
+        name,
+        f"NYU Depth V2, {title}",
+        f"{HERE}.sources.nyud:{reader}",
+        folder="nyud",
+        pictures=pictures,
+        megapixels=pictures * 640 * 480 / 1e6,
+        where="NYU Depth Dataset V2, from cs.nyu.edu/~silberman",
+        layout=f"nyud/{files}",
+    )
+
+
 def _method(target: str, **details: Any) -> MethodEntry:
     return MethodEntry(f"{HERE}.methods.{target}", follows_settings=False, **details)
 
@@ -137,6 +162,23 @@ OF_SQUARES = (
     "frameworks of the paper cut and scale them otherwise. The schedule is ours."
 )
 OF_SEGMENTS = "Learned from the segments of VOC2012 alone; the paper does not say which it takes."
+OF_RGBD = (
+    "Detectors see whole pictures squeezed to a square, and judge windows at regular places "
+    "instead of proposals; what is averaged are the probabilities of both detectors for the same "
+    "windows, and the ways from these to objects."
+)
+OF_BRANCHES = (
+    "The thesis weighs the term of color by 200 and does not name the units of lightness; here "
+    "they are CIE's (0 to 100)."
+)
+OF_HHA = (
+    "The HHA encoding is computed by this project: normals are of planes fitted to the inverse "
+    "depth in windows, which join both sides of a step."
+)
+OF_FURNITURE = (
+    "Objects of NYU-D are those whose name is one of the 19 classes; the published benchmark "
+    "counts similar names, such as coffee table, to them as well."
+)
 OF_WINDOWS = (
     "Windows at regular places stand for the proposals of selective search, and are pooled by "
     "bilinear sampling (RoIAlign)."
@@ -170,6 +212,31 @@ SYSTEM = System(
         "voc_detector": _method(
             "voc_detector:VOCDetector", roles=("encoder",), deviations=(OF_SQUARES, OF_WINDOWS)
         ),
+        "rgb_to_hha": _method("rgbd_encoder:RGBToHHA", deviations=(OF_HHA,)),
+        "hha_to_lab": _method("rgbd_encoder:HHAToLab", deviations=(OF_HHA, OF_BRANCHES)),
+        "rgb_initial": _method("rgbd_encoder:RGBInitial"),
+        "hha_initial": _method("rgbd_encoder:HHAInitial", deviations=(OF_HHA,)),
+        "rgb_detector": _method(
+            "rgbd_detector:RGBDetector", roles=("encoder",), deviations=(OF_RGBD, OF_FURNITURE)
+        ),
+        "hha_detector": _method(
+            "rgbd_detector:HHADetector", roles=("encoder",), deviations=(OF_RGBD, OF_FURNITURE)
+        ),
+        "rgb_d_detector": _method(
+            "rgbd_detector:RGBDDetector",
+            is_trained=False,
+            roles=("rgb", "hha"),
+            deviations=(OF_RGBD, OF_FURNITURE),
+        ),
+        "feature_distance": _method(
+            "feature_distance:FeatureDistance",
+            is_trained=False,
+            roles=("encoder",),
+            deviations=(
+                "split_brain is the encoder of the features' tables at this run's scale: "
+                "that of the thesis is AlexNet of full size (its reference 173).",
+            ),
+        ),
     },
     scorers={
         "probe": Scorer(
@@ -193,12 +260,25 @@ SYSTEM = System(
             ends=("picture", "picture"),
             notes=f"{HERE}.notes:notes_of_scenes",
         ),
+        "detect_rgbd": Scorer(
+            f"{HERE}.rgbd_scoring:score",
+            metrics={
+                "map_pct": Metric("mAP, eleven points (%)", 1, 0.3, 1.0),
+                "map_area_pct": Metric("mAP, area (%)", 1, 0.3, 1.0),
+            },
+            crops=False,
+            ends=("picture", "picture"),
+            notes=f"{HERE}.notes:notes_of_rooms",
+        ),
     },
     conditions={
         "classification_fc6_8": Condition("classification, fc6 to fc8 trained"),
         "classification_all": Condition("classification, all layers trained"),
         "detection_all": Condition("detection, all layers trained"),
         "segmentation_all": Condition("segmentation, all layers trained"),
+        "rgb": Condition("a detector of pictures"),
+        "d": Condition("a detector of depth"),
+        "rgb_d": Condition("both detectors, averaged"),
     },
     datasets=(
         _drawn("drawn_things_train", "drawn_things:train_records", "drawn things", 4000),
@@ -220,6 +300,18 @@ SYSTEM = System(
         _scenes("drawn_scenes_test", "test_objects", "boxes, test", 300),
         _scenes("drawn_scenes_train_segments", "train_segments", "maps, training", 800),
         _scenes("drawn_scenes_test_segments", "test_segments", "maps, test", 300),
+        _rooms("drawn_rooms_unlabeled", "unlabeled_rooms", "for encoders", 1600),
+        _rooms("drawn_rooms_train", "train_rooms", "boxes, training", 800),
+        _rooms("drawn_rooms_test", "test_rooms", "boxes, test", 300),
+        _nyud(
+            "nyud_keyframes",
+            "keyframes",
+            "unlabeled frames",
+            10_000,
+            "keyframes/<scene>/rgb/*.png (640 x 480), keyframes/<scene>/depth/*.png (16 bits, mm)",
+        ),
+        _nyud("nyud_train", "train_objects", "training", 795, NYUD_FILES),
+        _nyud("nyud_test", "test_objects", "test", 654, NYUD_FILES),
         _voc("voc2007_trainval", 2007, "trainval_objects", "training and validation", 5011),
         _voc("voc2007_test", 2007, "test_objects", "test", 4952),
         _voc("voc2012_train_segments", 2012, "train_segments", "segmentation, training", 1464),

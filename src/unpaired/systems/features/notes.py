@@ -17,6 +17,12 @@ OF_SCENES = (
 )
 
 
+OF_ROOMS = (
+    "Drawn rooms are no photographs: their numbers stand beside none of the paper's. Things are "
+    "few and large, their depth is without noise, and half of the classes differ in relief alone."
+)
+
+
 def notes(plan: TablePlan) -> list[str]:
     """Say what drawn pictures are worth, where they are scored and no others are."""
     shown = {cell.testset for cell in plan.cells if cell.scores}
@@ -27,3 +33,8 @@ def notes(plan: TablePlan) -> list[str]:
 def notes_of_scenes(plan: TablePlan) -> list[str]:
     """Say what drawn scenes are worth, at other scales than the paper's."""
     return [OF_SCENES] if plan.settings.scale != "paper" else []
+
+
+def notes_of_rooms(plan: TablePlan) -> list[str]:
+    """Say what drawn rooms are worth, at other scales than the paper's."""
+    return [OF_ROOMS] if plan.settings.scale != "paper" else []

@@ -33,27 +33,46 @@ def require_field(pack: Pack, told: Told) -> None:
         raise UnpairedError(f"data set '{pack.source}': no pictures; add some")
 
 
+def require_pictures(pack: Pack, *fields: str) -> None:
+    """Raise UnpairedError for a pack that lacks a picture that is seen."""
+    if missing := [field for field in fields if field not in pack.fields]:
+        raise UnpairedError(
+            f"data set '{pack.source}': no {' and no '.join(missing)} in its records; name a set "
+            "that has them"
+        )
+
+
 class VOCSamples(Dataset):
     """``self[k]`` -> {"image": 3 x P x P in [0, 1], ``told``, "sample": k}, mirrored or not.
 
-    told: "present", C: 1 for classes in the picture, 0 for others, -1 for those of which only
-    difficult objects are there; "boxes", 64 x 5: class (-1 behind the last), left, top, right,
-    bottom of objects that are not difficult; or "labels", P x P int64, 255 where nobody says.
+    field: the picture of a record, in place of "image". told: "present", C: 1 for classes in the
+    picture, 0 for others, -1 for those of which only difficult objects are there; "boxes", 64 x 5:
+    class (-1 behind the last), left, top, right, bottom of objects that are not difficult; or
+    "labels", P x P int64, 255 where nobody says.
     """
 
-    def __init__(self, pack: Pack, told: Told, classes: int, side_px: int, seed: int) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        told: Told,
+        classes: int,
+        side_px: int,
+        seed: int,
+        field: str = "image",
+    ) -> None:
         require_field(pack, told)
-        self.pack, self.told, self.classes = pack, told, classes
+        require_pictures(pack, field)
+        self.pack, self.told, self.classes, self.field = pack, told, classes, field
         self.side_px, self.seed = side_px, seed
         self._order = EpochOrder(seed, len(pack))
 
     def __getitem__(self, sample: int) -> dict[str, Any]:
         record = self._order.record_of(sample)
         is_mirrored = bool(numpy_generator(self.seed, "mirror", sample).random() < 0.5)
-        picture = squeezed(self.pack.read_unit(record), self.side_px)
+        picture = squeezed(self.pack.read_unit(record, self.field), self.side_px)
         told = getattr(self, f"_{self.told}")(record, is_mirrored)
         picture = picture.flip(-1) if is_mirrored else picture
-        return {"image": picture, self.told: told, "sample": sample}
+        return {self.field: picture, self.told: told, "sample": sample}
 
     def _present(self, record: int, is_mirrored: bool) -> Tensor:
         return torch.from_numpy(present_classes(boxes_of(self.pack, record), self.classes))

@@ -64,14 +64,27 @@ def score(
     classes = product.config.classes
     if product.task == "segmentation":
         pooled = {"miu_pct": PERCENT * _mean_overlap(pack, found, classes + 1)}
+    elif product.task == "classification":
+        pooled = _pooled(_present, pack, found, classes)
     else:
-        precisions = _present if product.task == "classification" else _detected
-        pooled = {
-            name: PERCENT * _mean(precisions(pack, found, classes, kind), pack)
-            for name, kind in (("map_pct", ELEVEN_POINTS), ("map_area_pct", AREA))
-        }
+        pooled = detection_scores(pack, found, classes)
     summary = ", ".join(f"{name} {value:.1f}" for name, value in pooled.items())
     return Scored(rows, to_uint8(pack.read_unit(0)), summary, pooled)
+
+
+def detection_scores(pack: Pack, found: list[Boxes], classes: int) -> dict[str, float]:
+    """Return mean average precisions, in percent, of the boxes found in each picture of a pack.
+
+    Raises UnpairedError if no class is there to be found.
+    """
+    return _pooled(_detected, pack, found, classes)
+
+
+def _pooled(precisions: Any, pack: Pack, found: list[Any], classes: int) -> dict[str, float]:
+    return {
+        name: PERCENT * _mean(precisions(pack, found, classes, kind), pack)
+        for name, kind in (("map_pct", ELEVEN_POINTS), ("map_area_pct", AREA))
+    }
 
 
 def _mean(precisions: list[float], pack: Pack) -> float:

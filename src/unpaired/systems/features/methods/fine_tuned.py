@@ -6,7 +6,7 @@ text leaves to public frameworks of others is said where it is done otherwise he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -57,18 +57,19 @@ class FineTunedConfig:
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
-        for what in self.seen.split() or [""]:
-            check_choice("fine-tuning", "seen", what, CHANNELS)
         check_choice("fine-tuning", "trained", self.trained, PIECES)
 
 
 class FineTuned(Method):
     """The convolutions of an encoder, and what every task does with them.
 
-    Optimized by gradient descent with momentum. ``told`` is what a task learns from.
+    Optimized by gradient descent with momentum. ``told`` is what a task learns from, ``field`` the
+    picture of a record that it sees, and ``channels_of`` what a network can be shown of it.
     """
 
     Config: ClassVar[type] = FineTunedConfig
+    field: ClassVar[str] = "image"
+    channels_of: ClassVar[Mapping[str, slice]] = CHANNELS
     told: ClassVar[Told]
     padded: ClassVar[bool] = True
     config: FineTunedConfig
@@ -76,14 +77,23 @@ class FineTuned(Method):
     def __init__(self, config: FineTunedConfig) -> None:
         super().__init__(config)
         self.shown = config.seen.split()
-        self.trunks = nn.ModuleList(_trunk(config, what, len(self.shown)) for what in self.shown)
+        for what in self.shown or [""]:
+            check_choice("fine-tuning", "seen", what, self.channels_of)
+        self.trunks = nn.ModuleList(
+            _trunk(config, self.channels_of[what], len(self.shown)) for what in self.shown
+        )
         self.channels = sum(trunk.channels[-1] for trunk in self.trunks)
         self.stride_px = self.trunks[0].stride_px
 
     def samples(self, packs: Sequence[Pack], *, seed: int, **_: Any) -> Dataset:
         """Return squeezed pictures; raises UnpairedError for packs without what is learned from."""
         (pack,) = packs
-        return VOCSamples(pack, self.told, self.config.classes, self.config.patch_px, seed)
+        config = self.config
+        return VOCSamples(pack, self.told, config.classes, config.patch_px, seed, self.field)
+
+    def planes(self, picture: Tensor) -> Tensor:
+        """Return what networks are shown channels of, of B x 3 x H x W in [0, 1]."""
+        return scaled_lab(picture)
 
     def prepare(self, samples: Any, seed: int) -> None:
         """Copy the encoder's convolutions. Raises UnpairedError for one of another form."""
@@ -101,15 +111,15 @@ class FineTuned(Method):
             self._rescale(samples, seed)
 
     def _rescale(self, samples: Any, seed: int) -> None:
-        pictures = torch.stack([samples[number]["image"] for number in range(RESCALED_ON)])
+        pictures = torch.stack([samples[number][self.field] for number in range(RESCALED_ON)])
         generator = torch.Generator().manual_seed(seed_for(seed, "rescaling"))
         branches = [list(trunk.convolutions) for trunk in self.trunks]
         rescale(branches, lambda: self._outputs(pictures), generator)
 
     def _outputs(self, picture: Tensor) -> list[Tensor]:
-        lab = scaled_lab(picture)
+        planes = self.planes(picture)
         return [
-            trunk.features(lab[:, CHANNELS[what]], padded=self.padded)[LAYERS[-1]]
+            trunk.features(planes[:, self.channels_of[what]], padded=self.padded)[LAYERS[-1]]
             for what, trunk in zip(self.shown, self.trunks, strict=True)
         ]
 
@@ -137,8 +147,7 @@ class FineTuned(Method):
         return squeezed(picture, self.config.patch_px)[None].to(device)
 
 
-def _trunk(config: FineTunedConfig, what: str, count: int) -> CaffeAlexNet:
-    channels = CHANNELS[what]
+def _trunk(config: FineTunedConfig, channels: slice, count: int) -> CaffeAlexNet:
     trunk = CaffeAlexNet(
         channels.stop - channels.start,
         1,

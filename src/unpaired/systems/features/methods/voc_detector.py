@@ -76,7 +76,7 @@ class VOCDetector(FineTuned):
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         """``batch["boxes"]``: B x 64 x 5, as `VOCSamples` gives them."""
-        picture = batch["image"]
+        picture = batch[self.field]
         targets = [
             {"labels": own[:, 0].long() + 1, "boxes": own[:, 1:]}
             for boxes in batch["boxes"]
@@ -94,12 +94,28 @@ class VOCDetector(FineTuned):
 
     def detect(self, picture: np.ndarray, device: torch.device) -> Boxes:
         """Return the objects of a picture, H x W x 3 in [0, 1], in its own pixels."""
+        return self.chosen(*self.judged(picture, device), picture.shape[:2])
+
+    def judged(self, picture: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return for every window the probability of each class, and its way to an object of it.
+
+        N x (1 + classes), the background first, and N x 4 (1 + classes).
+        """
         shown = self.shown_picture(picture, device)
-        ((found,), _) = self.heads(self._features(shown), *self._shown(shown))
-        height, width = picture.shape[:2]
-        boxes = found["boxes"].cpu().numpy() / self.config.patch_px
-        boxes = boxes * np.array([width, height, width, height])
-        return Boxes(boxes, found["labels"].cpu().numpy() - 1, found["scores"].cpu().numpy())
+        pooled = self.heads.box_roi_pool(self._features(shown), *self._shown(shown))
+        logits, ways = self.heads.box_predictor(self.heads.box_head(pooled))
+        return logits.softmax(dim=1), ways
+
+    def chosen(self, probabilities: Tensor, ways: Tensor, size: tuple[int, ...]) -> Boxes:
+        """Return the objects of a picture of ``size``, height and width, from `judged` windows."""
+        side = self.config.patch_px
+        windows = [self.windows.to(ways.device)]
+        (boxes,), (scores,), (labels,) = self.heads.postprocess_detections(
+            probabilities.log(), ways, windows, [(side, side)]
+        )
+        height, width = size
+        within = boxes.cpu().numpy() / side * np.array([width, height, width, height])
+        return Boxes(within, labels.cpu().numpy() - 1, scores.cpu().numpy())
 
 
 class WindowPooling(nn.Module):

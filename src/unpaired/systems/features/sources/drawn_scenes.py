@@ -83,10 +83,11 @@ def draw_scene(split: str, index: int, side_px: int = SIDE_PX) -> Scene:
             continue
         classes.append(label)
     labels = np.array([0, *(label + 1 for label in classes)], np.uint8)[owner + 1]
-    boxes = [_box(owner == number, label) for number, label in enumerate(classes)]
+    boxes = [box_of(owner == number, label) for number, label in enumerate(classes)]
     return Scene(to_rgb8(lightness, ab), labels, np.array(boxes, np.float32))
 
 
-def _box(inside: np.ndarray, label: int) -> list[float]:
+def box_of(inside: np.ndarray, label: int) -> list[float]:
+    """Return class, left, top, right, bottom, and 0, not difficult, of where a thing is."""
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     return [label, columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, 0]
