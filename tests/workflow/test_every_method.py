@@ -47,6 +47,17 @@ FEW_SCENES = {
         'SCENES = {"train": 2000, "test": 60}': 'SCENES = {"train": 100, "test": 20}',
     },
 }
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+RANDOM, LARGEST = ([f"{kind}_{count}" for count in COUNTS] for kind in ("random", "max_error"))
+# The curves of Table 11 have a score for each number of points; few of them show the same.
+FEW_HINTS = {
+    "config/tables/table11.yaml": {
+        f"[automatic, gt_colors, {', '.join(RANDOM + LARGEST)}]": (
+            "[automatic, gt_colors, random_2, max_error_2]"
+        ),
+        f"[gt_colors, {', '.join(RANDOM + LARGEST[:4])}]": "[gt_colors, random_2, max_error_2]",
+    },
+}
 FEW_FACADES = {
     "src/unpaired/systems/translation/sources/drawn_facades.py": {
         '{"train": 2000, "test": 100}': '{"train": 20, "test": 10}',
@@ -145,6 +156,40 @@ def test_every_row_of_colorization_is_run_and_drawn(project):
     for name in figures:
         assert (project.folder / name).stat().st_size > 10_000
     again = project.run(*tiny, *options, "-n", "--", "results/table10.csv", *figures)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.workflow
+@pytest.mark.long
+def test_every_hint_is_told_and_drawn(project):
+    make_less(project, FEW_SCENES | FEW_HINTS)
+    sizes = {"images_seen": 4, "batch_size": 2, "width": 2, "patch_px": 64, "picture_px": 64}
+    own = {name: sizes for name in ("colorization", "local_hints", "global_hints")}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump({"overrides": own}))
+    names = ("curves", "suggestions", "unusual", "one_area", "histograms")
+    figures = [f"results/figures/table11_{name}.png" for name in names]
+    targets = ["results/table11.csv", "results/table11_suggestions.csv", *figures]
+    settings = ["--cores", "2", "--configfile", "tiny.yaml", "--config", "device=cpu"]
+    done = project.run(*settings, "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(project.folder / "results/table11.csv", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["scale"]]
+    told = {
+        "gray": {"automatic"},
+        "full": {"automatic"},
+        "class": {"automatic"},
+        "global": {"automatic", "global_hist", "global_sat", "global_both"},
+        "local": {"automatic", "gt_colors", "random_2", "max_error_2"},
+        "edit_propagation": {"gt_colors", "random_2", "max_error_2"},
+    }
+    found = {row: {line["setting"] for line in lines if line["method"] == row} for row in told}
+    assert found == told
+    assert all(float(line["value"]) > 0 for line in lines)
+    with open(project.folder / "results/table11_suggestions.csv", newline="") as file:
+        assert next(line["true_color_ab"] for line in csv.DictReader(file)) == "every"
+    for name in figures:
+        assert (project.folder / name).stat().st_size > 10_000
+    again = project.run(*settings, "-n", "--", *targets)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 

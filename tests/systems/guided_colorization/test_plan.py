@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 from unpaired import catalog
-from unpaired.pipeline.plan import plan_table
+from unpaired.pipeline.plan import plan_table, plan_tables
+from unpaired.pipeline.run import Run
 from unpaired.pipeline.settings import load_settings
 from unpaired.pipeline.table import load_table
 
@@ -42,6 +43,34 @@ def test_every_row_is_told_what_its_method_takes():
 def test_without_sun_6_its_cells_are_empty_and_others_are_scored():
     scored = {cell.testset for cell in planned(12).cells if cell.scores}
     assert scored == {"color_scenes_test", "embedded_test"}
+
+
+def run_of(tmp_path, settings: str = "") -> Run:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(settings or "device: cpu\n")
+    loaded = load_settings([REPOSITORY / "config/config.yaml", overlay], None)
+    table = load_table(REPOSITORY / "config/tables/table11.yaml")
+    return Run(loaded, *plan_tables([table], loaded))
+
+
+def test_stages_have_files_where_their_rows_are(tmp_path):
+    whole, stages = run_of(tmp_path), catalog.stages()
+    curves, figures, coverage = (
+        stages[name] for name in ("hint_curves", "hint_figures", "suggestion_coverage")
+    )
+    files, arguments = whole.files_of(curves), curves.arguments(whole)
+    assert len(files["scores"]) == len(arguments["rows"]) == len(arguments["conditions"])
+    assert {"local", "edit_propagation", "gray"} <= set(arguments["rows"])
+    drawn = whole.files_of(figures)
+    assert ("local_hints" in drawn["points"], "global_hints" in drawn["statistics"]) == (True, True)
+    assert whole.files_of(coverage)["models"] == [drawn["points"]]
+    assert coverage.arguments(whole)["seeds"] == ["1"]
+
+
+def test_stages_without_their_rows_have_none(tmp_path):
+    part, stages = run_of(tmp_path, "methods: [gray, global]\n"), catalog.stages()
+    for name in ("hint_curves", "hint_figures", "suggestion_coverage"):
+        assert part.files_of(stages[name]) is None
 
 
 def test_the_page_is_shipped():

@@ -10,7 +10,13 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from unpaired import catalog
 from unpaired.data.sources.color_scenes import draw_scene
-from unpaired.imaging.color.hints import color_histogram, mean_saturation
+from unpaired.imaging.color.hints import (
+    color_histogram,
+    hint_maps,
+    mean_saturation,
+    points_on,
+    revealed,
+)
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.color.recoloring import as_batch, with_colors
 from unpaired.learning.create import create
@@ -20,7 +26,7 @@ from unpaired.systems.guided_colorization.revealing import (
     random_patches,
     scaled_px,
 )
-from unpaired.systems.guided_colorization.scoring import score
+from unpaired.systems.guided_colorization.scoring import Pictures, Revealing, score
 
 SIDE_PX = 32
 
@@ -179,3 +185,28 @@ def test_a_learned_network_is_scored_under_every_condition_that_it_takes(pack):
     ):
         for name in names:
             assert len(scored(product, pack, name).rows) == 4
+
+
+@pytest.mark.parametrize("picture_px", [None, 16])
+def test_points_revealed_one_after_the_other_are_those_revealed_at_once(pack, picture_px):
+    rgb = torch.cat([as_batch(draw_scene("test", k, SIDE_PX, SIDE_PX).rgb) for k in range(2)])
+    product = Recorder(picture_px)
+    pictures = Pictures(product, rgb, [("set", "a"), ("set", "b")])
+    # So many that some lie above others.
+    patches = [random_patches(40, (SIDE_PX, SIDE_PX), "a"), random_patches(9, (SIDE_PX,) * 2, "b")]
+    pictures.with_points(patches)
+    revealing = Revealing(pictures)
+    for count in (0, 3, 4, 40):
+        revealing.colors([some[:count] for some in patches])
+    assert product.told[1][2] == {}
+    at_once, grown = product.told[0][2], product.told[-1][2]
+    for number, some in enumerate(patches):
+        size = tuple(pictures.seen.shape[-2:])
+        if picture_px is None:
+            hints, mask = revealed(rgb_to_lab(rgb)[number, 1:], some)
+        else:
+            points = points_on(rgb_to_lab(rgb)[number, 1:], some)
+            hints, mask = hint_maps(points, (SIDE_PX, SIDE_PX), size)
+        for told in (at_once, grown):
+            assert torch.equal(told["ab"][number], hints)
+            assert torch.equal(told["mask"][number], mask)

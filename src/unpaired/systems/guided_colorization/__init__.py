@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unpaired.catalog.common_metrics import PSNR
-from unpaired.catalog.system import Condition, MethodEntry, Scorer, System
+from unpaired.catalog.system import (
+    Condition,
+    Files,
+    MethodEntry,
+    Output,
+    Scorer,
+    Stage,
+    System,
+)
 from unpaired.data.sources import DataSet
 
+if TYPE_CHECKING:
+    from unpaired.pipeline.models import Cell, Model
+    from unpaired.pipeline.run import Run
+
 HERE = "unpaired.systems.guided_colorization"
+TABLE = 11
+LOCAL = "local"  # The row whose points and suggestions are shown.
+GLOBAL = "global"  # The row that is told histograms.
+SCENES = "color_scenes_test"  # Of these the possible colors are known.
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -18,6 +34,77 @@ def _told(title: str, told: str, **values: Any) -> Condition:
 
 def _points(count: int) -> str:
     return f"{count} point{'' if count == 1 else 's'}"
+
+
+def _cells(run: Run) -> list[Cell]:
+    plan = run.plans.get(TABLE)
+    return [cell for cell in plan.cells if cell.scores] if plan else []
+
+
+def _scored(run: Run) -> list[Cell]:
+    """Return the cells of the first test set that is there."""
+    cells = _cells(run)
+    return [cell for cell in cells if cell.testset == cells[0].testset]
+
+
+def _curve_files(run: Run) -> Files | None:
+    cells = _scored(run)
+    if LOCAL not in {cell.row.name for cell in cells}:
+        return None
+    stems = [score.stem for cell in cells for score in cell.scores]
+    return {
+        "scores": [f"{stem}.csv" for stem in stems],
+        "records": [f"{stem}.json" for stem in stems],
+    }
+
+
+def _curve_arguments(run: Run) -> dict[str, Any]:
+    cells = [cell for cell in _scored(run) for _ in cell.scores]
+    return {
+        "rows": [cell.row.name for cell in cells],
+        "conditions": [cell.noise for cell in cells],
+    }
+
+
+def _suggesting(run: Run) -> list[Model]:
+    """Return the models of local hints, one per seed; none without the scenes."""
+    for cell in _cells(run):
+        if (cell.row.name, cell.testset) == (LOCAL, SCENES):
+            return [score.model for score in cell.scores]
+    return []
+
+
+def _coverage_files(run: Run) -> Files | None:
+    models = _suggesting(run)
+    if not models:
+        return None
+    return {"models": [model.file for model in models], "test": run.pack(SCENES)}
+
+
+def _coverage_arguments(run: Run) -> dict[str, Any]:
+    return {"row": LOCAL, "seeds": [str(model.spec["seed"]) for model in _suggesting(run)]}
+
+
+def _drawing(run: Run) -> dict[str, Model]:
+    """Return the models of both kinds of hints, of the first seed; none unless both are there."""
+    models = {cell.row.name: cell.scores[0].model for cell in _scored(run)}
+    both = {row: models[row] for row in (LOCAL, GLOBAL) if row in models}
+    return both if len(both) == 2 else {}
+
+
+def _figure_files(run: Run) -> Files | None:
+    models = _drawing(run)
+    if not models:
+        return None
+    return {
+        "points": models[LOCAL].file,
+        "statistics": models[GLOBAL].file,
+        "test": run.pack(_scored(run)[0].testset),
+    }
+
+
+def _figure(name: str, holds: str) -> Output:
+    return Output(f"results/figures/table{TABLE}{{part}}_{name}.png", f"Table {TABLE}", holds)
 
 
 SYSTEM = System(
@@ -113,6 +200,50 @@ SYSTEM = System(
             where="SUN-6 of Deshpande et al. 2015 (Learning Large-Scale Automatic Image "
             "Colorization)",
             layout="sun6/**/*.jpg, the 240 test pictures, in any folders",
+        ),
+    ),
+    stages=(
+        Stage(
+            "hint_curves",
+            f"{HERE}.stages.curves",
+            tables=(TABLE,),
+            inputs=_curve_files,
+            outputs={"output": _figure("curves", "PSNR against revealed points, as Figure 3.6")},
+            arguments=_curve_arguments,
+            caption="hint_curves.rst",
+            message="Draw PSNR against revealed points",
+        ),
+        Stage(
+            "hint_figures",
+            f"{HERE}.stages.figures",
+            tables=(TABLE,),
+            inputs=_figure_files,
+            outputs={
+                "suggestions": _figure("suggestions", "suggested colors at a point"),
+                "unusual": _figure("unusual", "unusual colors, as Figure 3.7"),
+                "area": _figure("one_area", "two colors within one area, as Figure 3.8"),
+                "histograms": _figure("histograms", "histogram transfer, as Figure 3.9"),
+            },
+            code=lambda run: sorted({model.module for model in _drawing(run).values()}),
+            caption="hint_figures.rst",
+            message="Draw what networks make of hints",
+        ),
+        Stage(
+            "suggestion_coverage",
+            f"{HERE}.stages.coverage",
+            tables=(TABLE,),
+            inputs=_coverage_files,
+            outputs={
+                "output": Output(
+                    f"results/table{TABLE}{{part}}_suggestions.csv",
+                    f"Table {TABLE}",
+                    "how often every possible color is suggested",
+                )
+            },
+            arguments=_coverage_arguments,
+            code=lambda run: sorted({model.module for model in _suggesting(run)}),
+            caption="suggestion_coverage.rst",
+            message="Look for true colors among the suggested ones",
         ),
     ),
     commands=f"{HERE}.commands",

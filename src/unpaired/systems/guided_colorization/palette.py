@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from torch import Tensor
 
 from unpaired.imaging.color.lab import LIGHTNESS_MAX, into_gamut, lab_to_rgb
 
@@ -30,6 +31,18 @@ def suggested_colors(
     sizes = np.bincount(found.labels_, weights[some], minlength=clusters)
     order = np.argsort(-sizes, kind="stable")
     return found.cluster_centers_[order], sizes[order] / sizes.sum()
+
+
+def suggested_at(
+    shares: Tensor, bins: np.ndarray, place: tuple[float, float], size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `suggested_colors` at a place (y, x) of a picture of ``size``.
+
+    shares: 1 x bins x h x w, the distributions of the whole picture.
+    """
+    row, column = cell_at(place, size, tuple(shares.shape[-2:]))
+    at_place = shares[0, :, row, column].double().cpu().numpy()
+    return suggested_colors(at_place / at_place.sum(), bins)
 
 
 def cell_at(

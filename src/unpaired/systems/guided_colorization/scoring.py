@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,37 +74,72 @@ class Pictures:
         """Height and width."""
         return tuple(self.rgb.shape[-2:])
 
-    @property
+    @cached_property
     def seen(self) -> Tensor:
         """What the network sees the lightness of: B x 3 x h x w."""
         return shrunk(self.rgb, self.product.picture_px)
 
+    @cached_property
+    def lightness(self) -> Tensor:
+        """What the network gets: B x 1 x h x w."""
+        return rgb_to_lab(self.seen)[:, :1]
+
+    @cached_property
+    def true_ab(self) -> Tensor:
+        """B x 2 x H x W."""
+        return rgb_to_lab(self.rgb)[:, 1:]
+
     def colors(self, **told: Tensor) -> Tensor:
         """Return the predicted ab, B x 2 x H x W, float32."""
         with torch.inference_mode():
-            lightness = rgb_to_lab(self.seen)[:, :1]
-            return enlarged(
-                self.product.colorize(lightness, *self.keys[0], **told).float(), self.size
-            )
+            found = self.product.colorize(self.lightness, *self.keys[0], **told)
+            return enlarged(found.float(), self.size)
 
     def with_points(self, patches: list[list[Patch]]) -> Tensor:
         """Return the ab that are predicted when patches of the true colors are revealed."""
-        if not any(patches):
-            return self.colors()
-        true = rgb_to_lab(self.rgb)[:, 1:]
-        size = tuple(self.seen.shape[-2:])
-        if size == self.size:
-            maps = [revealed(ab, some) for ab, some in zip(true, patches, strict=True)]
-        else:
-            told = [points_on(ab, some) for ab, some in zip(true, patches, strict=True)]
-            maps = [hint_maps(points, self.size, size) for points in told]
-        hints, masks = (torch.stack(some) for some in zip(*maps, strict=True))
-        return self.colors(ab=hints, mask=masks)
+        return Revealing(self).colors(patches)
 
     def with_all_colors(self) -> Tensor:
         """Return the ab that are predicted when every pixel's are told."""
         hints = rgb_to_lab(self.seen)[:, 1:]
         return self.colors(ab=hints, mask=torch.ones_like(hints[:, :1]))
+
+
+class Revealing:
+    """Pictures of which more and more is revealed: every patch is put into the hints once.
+
+    To put all of them there again whenever one is added would take longer than the network does.
+    """
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self._hints = torch.zeros_like(pictures.seen[:, :2])
+        self._mask = torch.zeros_like(pictures.seen[:, :1])
+        self._shown = [0] * len(pictures.rgb)
+
+    def colors(self, patches: Sequence[Sequence[Patch]]) -> Tensor:
+        """Return the ab that are predicted, B x 2 x H x W.
+
+        patches: of every picture; those of the last call, and maybe further ones behind them.
+        """
+        for number, some in enumerate(patches):
+            new = some[self._shown[number] :]
+            if new:
+                self._reveal(number, new)
+            self._shown[number] = len(some)
+        if not any(self._shown):
+            return self.pictures.colors()
+        return self.pictures.colors(ab=self._hints, mask=self._mask)
+
+    def _reveal(self, number: int, patches: Sequence[Patch]) -> None:
+        true, size = self.pictures.true_ab[number], tuple(self.pictures.seen.shape[-2:])
+        if size == self.pictures.size:
+            hints, mask = revealed(true, patches)
+        else:
+            hints, mask = hint_maps(points_on(true, patches), self.pictures.size, size)
+        hints, mask = hints.to(self._hints), mask.to(self._mask)
+        self._hints[number] = torch.where(mask > 0, hints, self._hints[number])
+        self._mask[number] = torch.maximum(mask, self._mask[number])
 
 
 def predicted(pictures: Pictures, values: Mapping[str, Any]) -> tuple[Tensor, list[int]]:
@@ -128,8 +164,9 @@ def predicted(pictures: Pictures, values: Mapping[str, Any]) -> tuple[Tensor, li
             count, size = values["points"], pictures.size
             patches = [random_patches(count, size, *key) for key in pictures.keys]
         case "max_error":
-            true = rgb_to_lab(pictures.rgb)[:, 1:]
-            patches = max_error_patches(values["points"], pictures.with_points, true)
+            revealing = Revealing(pictures)
+            patches = max_error_patches(values["points"], revealing.colors, pictures.true_ab)
+            return revealing.colors(patches), [len(some) for some in patches]
         case other:
             raise ValueError(f"a condition tells '{other}', which no scoring knows")
     return pictures.with_points(patches), [len(some) for some in patches]

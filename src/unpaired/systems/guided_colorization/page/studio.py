@@ -52,12 +52,7 @@ from unpaired.imaging.pictures import (
 )
 from unpaired.imaging.upright import as_stored, orientation_of, upright
 from unpaired.learning.weights import load_model
-from unpaired.systems.guided_colorization.palette import (
-    SUGGESTIONS,
-    cell_at,
-    displayed,
-    suggested_colors,
-)
+from unpaired.systems.guided_colorization.palette import cell_at, displayed, suggested_at
 
 PREVIEW_PX = 512  # The longer side of what the page shows.
 OPEN_AT_ONCE = 3
@@ -358,11 +353,7 @@ class Studio:
         current = ab[0, :, row, column].numpy()[None]
         colors = [("current", *one) for one in _pairs(lightness, current)]
         if shares is not None:
-            row, column = cell_at(place, opened.size, tuple(shares.shape[-2:]))
-            at_place = shares[0, :, row, column].double().numpy()
-            found, _ = suggested_colors(
-                at_place / at_place.sum(), self.method.bins().numpy(), SUGGESTIONS
-            )
+            found, _ = suggested_at(shares, self.method.bins().numpy(), place, opened.size)
             colors += [("suggested", *one) for one in _pairs(lightness, found)]
         return {
             "lightness": round(lightness, 1),
