@@ -98,7 +98,7 @@ class _Degradation:
         _, self.method = load_model(file, self.device)
         self.textures = read_noise(file, self.method, self.device)
         if not self.textures:
-            print("noise is sampled from N(0, I) times t, as in the paper", flush=True)
+            print("noise is drawn as in the paper of the method", flush=True)
 
     def of(self, picture: Picture, name: str) -> Picture:
         """Return a picture whose every page is noisy, clipped to [0, 1]."""
