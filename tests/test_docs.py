@@ -268,6 +268,7 @@ def test_people_come_before_papers_in_the_readme():
         "Give gray pictures colors",
         "Color by hand",
         "Learn a flaw from five pairs",
+        "Noise like yours",
         "Send a picture through a noisy channel",
         "Features without labels",
         "Translate pictures in many ways",

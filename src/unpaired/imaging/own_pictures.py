@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from unpaired.core.errors import UnpairedError
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture
+from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.progress import Progress
+from unpaired.imaging.outputs import Outcome, Outputs, plan_outputs, told
+from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+
+
+@dataclass(frozen=True)
+class OwnPictures:
+    """Pictures that can be read, and where what becomes of them goes.
+
+    sizes: of each, H x W. refused: a line for each that cannot be read.
+    """
+
+    outputs: Outputs
+    sizes: dict[Path, tuple[int, ...]]
+    refused: list[str]
+
+    def write_each(self, command: str, change: Callable[[Picture, str], Picture]) -> Outcome:
+        """Write what ``change`` makes of each picture; those that it refuses are told of.
+
+        change: picture, and its name in the output folder without suffix -> picture.
+        """
+        self.outputs.mark(command)
+        written, refused = [], list(self.refused)
+        with Progress(command, len(self.sizes), "pictures") as progress:
+            for path in self.sizes:
+                target = self.outputs.targets[path]
+                name = target.relative_to(self.outputs.folder).with_suffix("").as_posix()
+                try:
+                    write_picture(change(read_in_range(path), name), target)
+                    written.append(target)
+                except UnpairedError as error:
+                    refused.append(str(error))
+                progress.advance()
+        return Outcome(written, refused, self.outputs.left_out)
+
+
+def plan_own_pictures(inputs: Sequence[Path], output: Path, *, overwrite: bool) -> OwnPictures:
+    """Find pictures and where they go; tell what is left out.
+
+    Raises UnpairedError as `plan_outputs` does, and if no picture at all can be read.
+    """
+    outputs = plan_outputs(inputs, output, overwrite=overwrite)
+    for line in told(outputs.left_out):
+        print(line, flush=True)
+    sizes, refused = readable_sizes(outputs.targets)
+    if not sizes:
+        raise UnpairedError(list_some(refused))
+    return OwnPictures(outputs, sizes, refused)
 
 
 def read_in_range(path: Path) -> Picture:

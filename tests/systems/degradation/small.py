@@ -13,4 +13,12 @@ SMALL = {
         "blur_std_px": 1.5,
     },
     "lud_vae_public": {"width": 4},
+    "deflow": {
+        "steps": 2,
+        "width": 8,
+        "condition_reduction": 4,
+        "encoder_width": 4,
+        "encoder_blocks": 2,
+        "encoder_growth": 2,
+    },
 }

@@ -109,7 +109,7 @@ def test_a_model_of_a_table_samples_as_the_paper_does(tmp_path, capsys):
         Image.fromarray(np.full((32, 40, 3), 90, np.uint8)).save(tmp_path / "a.png")
         output = tmp_path / f"{name}.png"
         degrade([tmp_path / "a.png"], output, Options(tmp_path / f"{name}.safetensors"))
-        assert "N(0, I) times t" in capsys.readouterr().out
+        assert "drawn as in the paper of the method" in capsys.readouterr().out
         assert np.asarray(Image.open(output)).shape == (32, 40, 3)
 
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unpaired.core.devices import check_names, choose_device
-from unpaired.core.errors import UnpairedError, list_some
-from unpaired.core.progress import Progress
+from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import numpy_generator
-from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.own_pictures import read_in_range, readable_sizes
-from unpaired.imaging.pictures import Picture, write_picture
+from unpaired.imaging.outputs import Outcome
+from unpaired.imaging.own_pictures import plan_own_pictures
+from unpaired.imaging.pictures import Picture
 from unpaired.learning.model_names import resolve_model
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.degradation import SYSTEM
@@ -53,26 +52,8 @@ def degrade(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     `plan_outputs` does, and if no picture at all can be read.
     """
     _check(options)
-    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
-    for line in told(outputs.left_out):
-        print(line, flush=True)
-    readable, refused = readable_sizes(outputs.targets)
-    if not readable:
-        raise UnpairedError(list_some(refused))
-    degradation = _Degradation(options)
-    outputs.mark("degrade")
-    written = []
-    with Progress("degrade", len(readable), "pictures") as progress:
-        for path in readable:
-            target = outputs.targets[path]
-            name = target.relative_to(outputs.folder).with_suffix("").as_posix()
-            try:
-                write_picture(degradation.of(read_in_range(path), name), target)
-                written.append(target)
-            except UnpairedError as error:
-                refused.append(str(error))
-            progress.advance()
-    return Outcome(written, refused, outputs.left_out)
+    pictures = plan_own_pictures(inputs, output, overwrite=options.overwrite)
+    return pictures.write_each("degrade", _Degradation(options).of)
 
 
 def _check(options: Options) -> None:
@@ -98,7 +79,7 @@ class _Degradation:
         _, self.method = load_model(file, self.device)
         self.textures = read_noise(file, self.method, self.device)
         if not self.textures:
-            print("noise is sampled from N(0, I) times t, as in the paper", flush=True)
+            print("noise is drawn as in the paper of the method", flush=True)
 
     def of(self, picture: Picture, name: str) -> Picture:
         """Return a picture whose every page is noisy, clipped to [0, 1]."""

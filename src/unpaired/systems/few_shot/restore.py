@@ -14,10 +14,9 @@ import numpy as np
 
 from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError, list_some
-from unpaired.core.progress import Progress
-from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.own_pictures import read_in_range, readable_sizes
-from unpaired.imaging.pictures import Picture, write_picture
+from unpaired.imaging.outputs import Outcome
+from unpaired.imaging.own_pictures import plan_own_pictures
+from unpaired.imaging.pictures import Picture
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.few_shot import SYSTEM
 
@@ -51,28 +50,12 @@ def restore(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     `plan_outputs` does, and if no picture at all can be read.
     """
     about = _check(options)
-    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
-    for line in told(outputs.left_out):
-        print(line, flush=True)
-    readable, refused = readable_sizes(outputs.targets)
-    if not readable:
-        raise UnpairedError(list_some(refused))
-    if doubt := _doubt_about_size(readable, about):
+    pictures = plan_own_pictures(inputs, output, overwrite=options.overwrite)
+    if doubt := _doubt_about_size(pictures.sizes, about):
         print(f"warning: {doubt}", flush=True)
     device = choose_device(options.device)
     product = load_model(options.model, device)[1]
-    outputs.mark("restore")
-    written = []
-    with Progress("restore", len(readable), "pictures") as progress:
-        for path in readable:
-            try:
-                picture = _restored(read_in_range(path), product, device)
-                write_picture(picture, outputs.targets[path])
-                written.append(outputs.targets[path])
-            except UnpairedError as error:
-                refused.append(str(error))
-            progress.advance()
-    return Outcome(written, refused, outputs.left_out)
+    return pictures.write_each("restore", lambda picture, _: _restored(picture, product, device))
 
 
 def _check(options: Options) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unpaired.core.devices import check_names, choose_device
-from unpaired.core.errors import UnpairedError, list_some
-from unpaired.core.progress import Progress
-from unpaired.imaging.outputs import Outcome, plan_outputs, told
-from unpaired.imaging.own_pictures import read_in_range, readable_sizes
-from unpaired.imaging.pictures import Picture, write_picture
+from unpaired.core.errors import UnpairedError
+from unpaired.imaging.outputs import Outcome
+from unpaired.imaging.own_pictures import plan_own_pictures
+from unpaired.imaging.pictures import Picture
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.super_resolution import SYSTEM
 
@@ -47,26 +46,10 @@ def upscale(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     `plan_outputs` does, and if no picture at all can be read.
     """
     _check(options)
-    outputs = plan_outputs(inputs, output, overwrite=options.overwrite)
-    for line in told(outputs.left_out):
-        print(line, flush=True)
-    readable, refused = readable_sizes(outputs.targets)
-    if not readable:
-        raise UnpairedError(list_some(refused))
+    pictures = plan_own_pictures(inputs, output, overwrite=options.overwrite)
     device = choose_device(options.device)
     product = load_model(options.model, device)[1]
-    outputs.mark("upscale")
-    written = []
-    with Progress("upscale", len(readable), "pictures") as progress:
-        for path in readable:
-            try:
-                picture = _enlarged(read_in_range(path), product, device)
-                write_picture(picture, outputs.targets[path])
-                written.append(outputs.targets[path])
-            except UnpairedError as error:
-                refused.append(str(error))
-            progress.advance()
-    return Outcome(written, refused, outputs.left_out)
+    return pictures.write_each("upscale", lambda picture, _: _enlarged(picture, product, device))
 
 
 def _check(options: Options) -> None:
