@@ -26,12 +26,21 @@ def test_white_noise_has_its_deviation_and_no_correlation(tmp_path):
     assert found["std"] == pytest.approx(12, rel=0.02)
     assert found["mean"] == pytest.approx(5, abs=0.2)
     assert found["neighbor_correlation"] == pytest.approx(0, abs=0.02)
+    assert found["channel_correlation"] == pytest.approx(0, abs=0.02)
 
 
 def test_a_running_mean_of_two_correlates_by_a_half_one_way_and_not_the_other(tmp_path):
     noise = uniform_filter1d(white(20), 2, axis=0)
     found = statistics(pack_of(tmp_path / "c.h5", noise))
     assert found["neighbor_correlation"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_channels_that_share_half_of_their_variance_correlate_by_a_half(tmp_path):
+    shared = white(12, side=201)[1:, 1:, :1]
+    found = statistics(pack_of(tmp_path / "h.h5", white(12) + shared))
+    assert found["channel_correlation"] == pytest.approx(0.5, abs=0.03)
+    gray = statistics(pack_of(tmp_path / "g.h5", shared * np.ones(3)))
+    assert gray["channel_correlation"] == pytest.approx(1)
 
 
 def test_rows_stand_beside_the_real_one(tmp_path):
