@@ -72,7 +72,7 @@ def draw_curves(output: Path, levels: Sequence[Level]) -> None:
         else:
             _draw_unguided(axis, own, colors)
     axis.set_xscale("symlog", linthresh=1)
-    axis.set_xticks([*TICKS, ALL_AT], [*map(str, TICKS), "all"])
+    axis.set_xticks([*TICKS, ALL_AT], [*map(str, TICKS), "all"], fontsize=7)
     axis.minorticks_off()
     axis.set_xlabel("revealed points (mean over pictures)")
     axis.set_ylabel("PSNR (dB)")
