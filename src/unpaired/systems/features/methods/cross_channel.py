@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.imaging.color.ab_bins import BINS, hard_encode
-from unpaired.learning.method import Phase, TrainingState
-from unpaired.learning.phases import adam_phase
+from unpaired.learning.method import TrainingState
 from unpaired.systems.features.methods.encoder import (
     CHANNELS,
     LIGHTNESS_CENTER,
@@ -88,13 +87,6 @@ class CrossChannel(LabEncoder):
             _outputs(task, loss) for task, loss in zip(self.tasks, self.task_losses, strict=True)
         ]
         super().__init__(config, seen, outputs, 1 / len(self.tasks))
-
-    def phases(self) -> list[Phase]:
-        config = self.config
-        for network in self.networks:
-            network.normalize()
-        options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
-        return [adam_phase(config, self.parameters(), **options, fused=True)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         """``batch["image"]``: sRGB in [0, 1], B x 3 x P x P."""

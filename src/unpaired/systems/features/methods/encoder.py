@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 
 from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.imaging.color.lab import rgb_to_lab
-from unpaired.learning.method import Method, TrainingState
+from unpaired.learning.method import Method, Phase, TrainingState
+from unpaired.learning.phases import adam_phase
 from unpaired.networks.alexnet_caffe import LAYERS, CaffeAlexNet
 from unpaired.networks.kmeans_init import initialize_from_patches
 
+PICTURES = ("image", "hha")  # What a batch may show, 3 channels in [0, 1] each.
 # What a network can be shown of Lab.
 CHANNELS = {"l": slice(0, 1), "ab": slice(1, 3), "lab": slice(0, 3)}
 LIGHTNESS_CENTER = 50.0
@@ -52,23 +55,82 @@ class EncoderConfig:
     weight_decay: float = 1e-3
 
 
-class LabEncoder(Method):
-    """Networks side by side, each of which sees some channels of Lab.
+class CaffeEncoder(Method):
+    """Networks side by side, each of which sees a part of what a record's ``field`` shows.
 
     `features` concatenates what they give, layer by layer, along the channels (section 5.3.2).
-    Lightness is centered at 50, and all is divided by 50.
     """
 
     Config: ClassVar[type] = EncoderConfig
-    sees: ClassVar[tuple[str, ...]] = ("image",)
+    field: ClassVar[str] = "image"
     config: Any
+
+    def __init__(self, config: Any, networks: Iterable[CaffeAlexNet]) -> None:
+        super().__init__(config)
+        check_choice("features", "initialization", config.initialization, INITIALIZATIONS)
+        self.networks = nn.ModuleList(networks)
+
+    def given(self, picture: Tensor) -> list[Tensor]:
+        """Return what each network sees of pictures, B x 3 x H x W in [0, 1]."""
+        raise NotImplementedError
+
+    def prepare(self, samples: Any, seed: int) -> None:
+        """Initialize convolutions 1 to 5 by k-means of patches, where the settings say so."""
+        if self.config.initialization != "kmeans":
+            return
+        pictures = torch.stack([samples[number][self.field] for number in range(KMEANS_SAMPLES)])
+        for number, given in enumerate(self.given(pictures)):
+            initialize_from_patches(_Trunk(self.networks[number]), given, seed, "features", number)
+
+    def phases(self) -> list[Phase]:
+        config = self.config
+        for network in self.networks:
+            network.normalize()
+        options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
+        return [adam_phase(config, self.parameters(), **options, fused=True)]
+
+    def mirrored(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
+        """Return a batch's pictures, each with all of its fields mirrored left to right or not."""
+        generators = state.generators(batch["sample"], "mirror")
+        drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
+        shown = {key: batch[key] for key in PICTURES if key in batch}
+        return {
+            key: torch.where(
+                torch.tensor(drawn, device=picture.device).view(-1, 1, 1, 1),
+                picture.flip(-1),
+                picture,
+            )
+            for key, picture in shown.items()
+        }
+
+    def finish(self) -> None:
+        """Absorb batch normalization into the convolutions (section 5.4)."""
+        for network in self.networks:
+            network.fold()
+
+    def features(self, picture: Tensor) -> dict[str, Tensor]:
+        """Return conv1 .. conv5 after their ReLU, B x C x H' x W', of B x 3 x H x W in [0, 1].
+
+        Padded as the classification network of Table 5.3. Raises UnpairedError for pictures that
+        are too small for it.
+        """
+        side = min(picture.shape[-2:])
+        least = self.config.first_kernel_px + 8 * self.config.first_stride
+        if side < least:
+            raise UnpairedError(f"pictures of {side} px; this network needs {least} px at least")
+        shown = zip(self.networks, self.given(picture), strict=True)
+        found = [network.features(given) for network, given in shown]
+        return {name: torch.cat([one[name] for one in found], dim=1) for name in LAYERS}
+
+
+class LabEncoder(CaffeEncoder):
+    """Networks that see some channels of Lab: lightness is centered at 50, all is divided by 50."""
+
+    sees: ClassVar[tuple[str, ...]] = ("image",)
 
     def __init__(self, config: Any, seen: list[str], outputs: list[int], share: float) -> None:
         """seen: of each network, a key of CHANNELS. share: of the channels that each has."""
-        super().__init__(config)
-        check_choice("features", "initialization", config.initialization, INITIALIZATIONS)
-        self.seen = seen
-        self.networks = nn.ModuleList(
+        networks = (
             CaffeAlexNet(
                 _count(what),
                 count,
@@ -82,44 +144,16 @@ class LabEncoder(Method):
             )
             for what, count in zip(seen, outputs, strict=True)
         )
+        super().__init__(config, networks)
+        self.seen = seen
 
-    def prepare(self, samples: Any, seed: int) -> None:
-        """Initialize convolutions 1 to 5 by k-means of patches, where the settings say so."""
-        if self.config.initialization != "kmeans":
-            return
-        pictures = torch.stack([samples[number]["image"] for number in range(KMEANS_SAMPLES)])
-        lab = scaled_lab(pictures)
-        for number, (what, network) in enumerate(zip(self.seen, self.networks, strict=True)):
-            given = lab[:, CHANNELS[what]]
-            initialize_from_patches(_Trunk(network), given, seed, "features", number)
+    def given(self, picture: Tensor) -> list[Tensor]:
+        lab = scaled_lab(picture)
+        return [lab[:, CHANNELS[what]] for what in self.seen]
 
     def mirrored_lab(self, batch: dict[str, Tensor], state: TrainingState) -> Tensor:
         """Return a batch's pictures in scaled Lab, each mirrored left to right or not."""
-        picture = batch["image"]
-        generators = state.generators(batch["sample"], "mirror")
-        drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
-        is_mirrored = torch.tensor(drawn, device=picture.device).view(-1, 1, 1, 1)
-        return scaled_lab(torch.where(is_mirrored, picture.flip(-1), picture))
-
-    def finish(self) -> None:
-        """Absorb batch normalization into the convolutions (section 5.4)."""
-        for network in self.networks:
-            network.fold()
-
-    def features(self, picture: Tensor) -> dict[str, Tensor]:
-        """Return conv1 .. conv5 after their ReLU, B x C x H' x W', of sRGB B x 3 x H x W in [0, 1].
-
-        Padded as the classification network of Table 5.3. Raises UnpairedError for pictures that
-        are too small for it.
-        """
-        side = min(picture.shape[-2:])
-        least = self.config.first_kernel_px + 8 * self.config.first_stride
-        if side < least:
-            raise UnpairedError(f"pictures of {side} px; this network needs {least} px at least")
-        lab = scaled_lab(picture)
-        shown = zip(self.seen, self.networks, strict=True)
-        found = [network.features(lab[:, CHANNELS[what]]) for what, network in shown]
-        return {name: torch.cat([one[name] for one in found], dim=1) for name in LAYERS}
+        return scaled_lab(self.mirrored(batch, state)["image"])
 
 
 class _Trunk(nn.Module):

@@ -14,8 +14,7 @@ from torch.utils.data import Dataset
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import EpochOrder, numpy_generator
 from unpaired.data.packs import Pack
-from unpaired.learning.method import Phase, TrainingState
-from unpaired.learning.phases import adam_phase
+from unpaired.learning.method import TrainingState
 from unpaired.systems.features.labeled import labels_of
 from unpaired.systems.features.methods.encoder import EncoderConfig, LabEncoder
 
@@ -47,13 +46,6 @@ class Labels(LabEncoder):
 
     def timing_batch(self, device: torch.device) -> dict[str, Tensor]:
         return super().timing_batch(device) | {"label": torch.tensor([0], device=device)}
-
-    def phases(self) -> list[Phase]:
-        config = self.config
-        for network in self.networks:
-            network.normalize()
-        options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
-        return [adam_phase(config, self.parameters(), **options, fused=True)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         """``batch["image"]``: sRGB in [0, 1]. ``batch["label"]``: B, int64."""

@@ -15,20 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import EpochOrder, numpy_generator
 from unpaired.data.packs import Pack
 from unpaired.imaging.color.ab_bins import BINS, hard_encode
-from unpaired.learning.method import Method, Phase, TrainingState
-from unpaired.learning.phases import adam_phase
-from unpaired.learning.schedules import SCHEDULES
-from unpaired.networks.alexnet_caffe import LAYERS, CaffeAlexNet
-from unpaired.networks.kmeans_init import initialize_from_patches
+from unpaired.learning.method import Phase, TrainingState
+from unpaired.networks.alexnet_caffe import CaffeAlexNet
 from unpaired.systems.features.methods.cross_channel import at_outputs
 from unpaired.systems.features.methods.encoder import (
-    INITIALIZATIONS,
-    KMEANS_SAMPLES,
     SCALE,
+    CaffeEncoder,
     EncoderConfig,
     scaled_lab,
 )
@@ -45,22 +41,16 @@ def signed(picture: Tensor) -> Tensor:
     return 2 * picture - 1
 
 
-class RGBDEncoder(Method):
+class RGBDEncoder(CaffeEncoder):
     """A network that sees the pictures, or the HHA, of records with both.
 
     what: a key of FIELDS.
     """
 
-    Config: ClassVar[type] = EncoderConfig
     sees: ClassVar[tuple[str, ...]] = ("image", "hha")
     what: ClassVar[str]
-    config: Any
 
     def __init__(self, config: Any, outputs: int, top_channels: int) -> None:
-        super().__init__(config)
-        check_choice("features", "initialization", config.initialization, INITIALIZATIONS)
-        self.seen = [self.what]
-        self.field = FIELDS[self.what]
         network = CaffeAlexNet(
             3,
             outputs,
@@ -70,53 +60,21 @@ class RGBDEncoder(Method):
             top_channels=top_channels,
             top_kernel_px=config.top_kernel_px,
         )
-        self.networks = nn.ModuleList([network])
+        super().__init__(config, [network])
+        self.seen = [self.what]
+
+    @property
+    def field(self) -> str:
+        """Of a record: what the network sees."""
+        return FIELDS[self.what]
+
+    def given(self, picture: Tensor) -> list[Tensor]:
+        return [signed(picture)]
 
     def samples(self, packs: Sequence[Pack], *, seed: int, **_: Any) -> Dataset:
         """Return crops; raises UnpairedError for packs without depth, or with small pictures."""
         (pack,) = packs
         return RGBDCrops(pack, self.sees, self.config.patch_px, seed)
-
-    def prepare(self, samples: Any, seed: int) -> None:
-        """Initialize convolutions 1 to 5 by k-means of patches, where the settings say so."""
-        if self.config.initialization != "kmeans":
-            return
-        pictures = torch.stack([samples[number][self.field] for number in range(KMEANS_SAMPLES)])
-        initialize_from_patches(_Trunk(self.networks[0]), signed(pictures), seed, self.what)
-
-    def phases(self) -> list[Phase]:
-        config = self.config
-        check_choice("features", "schedule", config.schedule, SCHEDULES)
-        self.networks[0].normalize()
-        options = {"betas": (0.9, config.beta2), "weight_decay": config.weight_decay}
-        return [adam_phase(config, self.parameters(), **options, fused=True)]
-
-    def mirrored(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
-        """Return a batch's pictures and HHA, both mirrored left to right or both not."""
-        generators = state.generators(batch["sample"], "mirror")
-        drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
-        is_mirrored = torch.tensor(drawn, device=batch["image"].device).view(-1, 1, 1, 1)
-        return {key: torch.where(is_mirrored, batch[key].flip(-1), batch[key]) for key in self.sees}
-
-    def finish(self) -> None:
-        """Absorb batch normalization into the convolutions (section 5.4)."""
-        self.networks[0].fold()
-
-    def features(self, picture: Tensor) -> dict[str, Tensor]:
-        """Return conv1 .. conv5 of what the network sees, B x 3 x H x W in [0, 1]."""
-        return self.networks[0].features(signed(picture))
-
-
-class _Trunk(nn.Module):
-    """The convolutions of a network, without its head."""
-
-    def __init__(self, network: CaffeAlexNet) -> None:
-        super().__init__()
-        self.convolutions = network.convolutions
-        self.run = network.features  # A bound method: the head is no module of this one.
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.run(pictures, padded=True)[LAYERS[-1]]
 
 
 class RGBToHHA(RGBDEncoder):
