@@ -47,7 +47,7 @@ def draw_curves(output: Path, points: Sequence[Point], title: str) -> None:
     figure = Figure((4.6, 3.4), layout="constrained")
     axis = figure.subplots()
     rows = dict.fromkeys(point.row for point in points if point.values)
-    for row in rows:
+    for number, row in enumerate(rows):
         own = sorted(
             (point for point in points if point.row == row and point.values),
             key=lambda point: point.snr_db,
@@ -60,6 +60,7 @@ def draw_curves(output: Path, points: Sequence[Point], title: str) -> None:
             markersize=3,
             capsize=2,
             linewidth=1,
+            linestyle="--" if number % 2 else "-",  # Shows both of two that coincide.
             label=row,
         )
     axis.set_xlabel("SNR of the channel (dB)")
