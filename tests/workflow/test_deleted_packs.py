@@ -67,13 +67,12 @@ def test_deleted_packs_alone_are_no_reason(clone):
 def test_a_new_test_set_and_a_new_seed_make_only_what_is_missing(clone):
     """The check of training against test set reads a deleted pack, and so does the training."""
     before = times(clone)
-    planned = run(clone, "[mine,other]", "-n", seeds="[1,2]")
-    (train,) = [message for message in planned if message.startswith("Train")]
+    jobs = run(clone, "[mine,other]", seeds="[1,2]")
+    (train,) = [message for message in jobs if message.startswith("Train")]
     assert "seed 2" in train
-    kinds = sorted(message.split()[0] for message in planned)
+    kinds = sorted(message.split()[0] for message in jobs)
     assert kinds == ["Assemble", "Check", "Evaluate", "Evaluate", "Evaluate", "Pack", "Train"]
-    assert "Pack data set other" in planned
-    run(clone, "[mine,other]", seeds="[1,2]")
+    assert "Pack data set other" in jobs
     assert times(clone).items() > before.items()
     packs = {path.name for path in (clone.folder / "results/packs").iterdir()}
     assert packs == {"learned.h5", "mine.h5", "other.h5"}

@@ -74,6 +74,11 @@ def esrgan_halvings(fraction: float) -> float:
     return 0.5 ** sum(fraction >= thousands / 60 for thousands in (5, 10, 20, 30))
 
 
+def deflow_halvings(fraction: float) -> float:
+    """DeFlow: halved after 50, 75, 90 and 95 % of its 100,000 steps."""
+    return 0.5 ** sum(fraction >= at for at in (0.5, 0.75, 0.9, 0.95))
+
+
 def warmup_cosine(fraction: float) -> float:
     """For short runs: linear warm-up over the first 5 %, then cosine to zero."""
     if fraction < 0.05:
@@ -92,5 +97,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "tenth_after_two_thirds": tenth_after_two_thirds,
     "halve_every_200_of_1000": halve_every_200_of_1000,
     "esrgan_halvings": esrgan_halvings,
+    "deflow_halvings": deflow_halvings,
     "warmup_cosine": warmup_cosine,
 }

@@ -57,13 +57,6 @@ def test_defaults_are_the_papers():
     assert rates == [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]
 
 
-def test_a_shared_schedule_can_be_named_and_a_misspelled_one_not():
-    (phase,) = make(schedule="halve_midway").phases()
-    assert (phase.schedule(0.4), phase.schedule(0.96)) == (1, 0.5)
-    with pytest.raises(UnpairedError, match="unknown schedule"):
-        make(schedule="halvings").phases()
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -212,6 +205,7 @@ SHORT = {
 }
 
 
+@pytest.mark.long
 def test_seconds_of_training_learn_the_noise():
     """And no likelihood is above that of the true distribution, as a wrong determinant's would be.
 

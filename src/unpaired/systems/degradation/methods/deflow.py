@@ -15,14 +15,12 @@ from torch import Generator, Tensor
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import generators_for
-from unpaired.learning.method import Observation, Phase, TrainingState
+from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.deflow import DeFlowNet
 from unpaired.networks.latents import LatentLevel
 from unpaired.systems.degradation.methods.degradation import DegradationConfig, DegradationModel
 
 ITERATIONS = 100_000
-HALVINGS = "deflow_halvings"
-HALVED_AT = (0.5, 0.75, 0.9, 0.95)
 LEVELS_OF_GRAY = 32  # Pictures get uniform noise as wide as one of so many.
 
 
@@ -35,7 +33,6 @@ class DeFlowConfig(DegradationConfig):
         power of 2. condition_noise_std: of the white noise that is added to it, in units of the
         [0, 1] range; both hide from it what the picture's degradation is.
     encoder_width, encoder_blocks, encoder_growth: of the RRDB network that encodes it.
-    schedule: "deflow_halvings" halves the rate after 50, 75, 90 and 95 %; or one of the shared.
     """
 
     levels: int = 3
@@ -49,7 +46,7 @@ class DeFlowConfig(DegradationConfig):
     images_seen: int = ITERATIONS * 4
     batch_size: int = 4
     patch_px: int = 160
-    schedule: str = HALVINGS
+    schedule: str = "deflow_halvings"
     beta2: float = 0.99
 
     def __post_init__(self) -> None:
@@ -104,17 +101,6 @@ class DeFlow(DegradationModel):
             conditions.append(self._conditions(own, condition_noise))
         joined = [torch.cat(level) for level in zip(*conditions, strict=True)]
         self.network.start(torch.cat(images), joined)
-
-    def phases(self) -> list[Phase]:
-        config = self.config
-        if config.schedule != HALVINGS:
-            return super().phases()
-        adam = torch.optim.Adam(
-            self.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), fused=True
-        )
-        if config.gradient_clip is not None:
-            adam.register_step_pre_hook(self._clip_gradients)
-        return [Phase("train", config.images_seen, adam, deflow_halvings)]
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         bits = {}
@@ -185,8 +171,3 @@ class DeFlow(DegradationModel):
             uniform.append(torch.rand(channels, height, width, **about) - 0.5)
             white.append(torch.randn(channels, height // factor, width // factor, **about))
         return images + torch.stack(uniform) / LEVELS_OF_GRAY, torch.stack(white)
-
-
-def deflow_halvings(fraction: float) -> float:
-    """Halve the rate after 50, 75, 90 and 95 % of the training."""
-    return 0.5 ** sum(fraction >= done for done in HALVED_AT)
