@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -88,6 +88,15 @@ class Run:
         plan = self.plans.get(table)
         cells = [cell for cell in plan.cells if cell.scores] if plan else []
         return [cell for cell in cells if cell.testset == cells[0].testset]
+
+    @staticmethod
+    def score_files(cells: Iterable[Cell]) -> dict[str, list[str]]:
+        """Return the tables and the records of cells' scores, in their order."""
+        stems = [score.stem for cell in cells for score in cell.scores]
+        return {
+            "scores": [f"{stem}.csv" for stem in stems],
+            "records": [f"{stem}.json" for stem in stems],
+        }
 
     @property
     def is_part(self) -> bool:

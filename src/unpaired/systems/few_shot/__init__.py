@@ -131,11 +131,7 @@ def _difference_files(run: Run) -> Files | None:
     cells = run.first_cells(TABLE)
     if BASE not in {cell.row.name for cell in cells}:
         return None
-    stems = [score.stem for cell in cells for score in cell.scores]
-    return {
-        "scores": [f"{stem}.csv" for stem in stems],
-        "records": [f"{stem}.json" for stem in stems],
-    }
+    return run.score_files(cells)
 
 
 def _difference_arguments(run: Run) -> dict[str, Any]:

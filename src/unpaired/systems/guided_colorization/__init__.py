@@ -41,25 +41,15 @@ def _cells(run: Run) -> list[Cell]:
     return [cell for cell in plan.cells if cell.scores] if plan else []
 
 
-def _scored(run: Run) -> list[Cell]:
-    """Return the cells of the first test set that is there."""
-    cells = _cells(run)
-    return [cell for cell in cells if cell.testset == cells[0].testset]
-
-
 def _curve_files(run: Run) -> Files | None:
-    cells = _scored(run)
+    cells = run.first_cells(TABLE)
     if LOCAL not in {cell.row.name for cell in cells}:
         return None
-    stems = [score.stem for cell in cells for score in cell.scores]
-    return {
-        "scores": [f"{stem}.csv" for stem in stems],
-        "records": [f"{stem}.json" for stem in stems],
-    }
+    return run.score_files(cells)
 
 
 def _curve_arguments(run: Run) -> dict[str, Any]:
-    cells = [cell for cell in _scored(run) for _ in cell.scores]
+    cells = [cell for cell in run.first_cells(TABLE) for _ in cell.scores]
     return {
         "rows": [cell.row.name for cell in cells],
         "conditions": [cell.noise for cell in cells],
@@ -87,7 +77,7 @@ def _coverage_arguments(run: Run) -> dict[str, Any]:
 
 def _drawing(run: Run) -> dict[str, Model]:
     """Return the models of both kinds of hints, of the first seed; none unless both are there."""
-    models = {cell.row.name: cell.scores[0].model for cell in _scored(run)}
+    models = {cell.row.name: cell.scores[0].model for cell in run.first_cells(TABLE)}
     both = {row: models[row] for row in (LOCAL, GLOBAL) if row in models}
     return both if len(both) == 2 else {}
 
@@ -99,7 +89,7 @@ def _figure_files(run: Run) -> Files | None:
     return {
         "points": models[LOCAL].file,
         "statistics": models[GLOBAL].file,
-        "test": run.pack(_scored(run)[0].testset),
+        "test": run.pack(run.first_cells(TABLE)[0].testset),
     }
 
 

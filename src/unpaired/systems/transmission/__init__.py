@@ -81,13 +81,7 @@ def _pictures_of(reader: str, pictures: int) -> DataSet:
 
 def _curve_files(run: Run) -> Files | None:
     cells = run.first_cells(TABLE)
-    stems = [score.stem for cell in cells for score in cell.scores]
-    if not cells:
-        return None
-    return {
-        "scores": [f"{stem}.csv" for stem in stems],
-        "records": [f"{stem}.json" for stem in stems],
-    }
+    return run.score_files(cells) if cells else None
 
 
 def _curve_arguments(run: Run) -> dict[str, Any]:

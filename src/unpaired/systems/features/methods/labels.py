@@ -12,9 +12,9 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from unpaired.core.errors import UnpairedError
-from unpaired.core.randomness import EpochOrder, numpy_generator
 from unpaired.data.packs import Pack
 from unpaired.learning.method import TrainingState
+from unpaired.systems.features.crops import Crops
 from unpaired.systems.features.labeled import labels_of
 from unpaired.systems.features.methods.encoder import EncoderConfig, LabEncoder
 
@@ -55,7 +55,7 @@ class Labels(LabEncoder):
         return {"loss": loss, "told_right": right}
 
 
-class LabeledCrops(Dataset):
+class LabeledCrops(Crops):
     """``self[k]`` -> {"image": 3 x P x P in [0, 1], "label": int, "sample": k}."""
 
     def __init__(self, pack: Pack, classes: int, patch_px: int, seed: int) -> None:
@@ -65,27 +65,8 @@ class LabeledCrops(Dataset):
                 f"data set '{pack.source}': {self.labels.max() + 1} classes; set classes of "
                 f"image_labels to as many, not {classes}"
             )
-        small = next((i for i in pack if min(pack.shape(i)[:2]) < patch_px), None)
-        if small is not None:
-            raise UnpairedError(
-                f"data set '{pack.source}': {pack.columns['name'][small]} is smaller than the "
-                f"{patch_px} px that are learned from; lower patch_px"
-            )
-        self.pack, self.patch_px, self.seed = pack, patch_px, seed
-        self._order = EpochOrder(seed, len(pack))
-
-    def __len__(self) -> int:
-        return len(self.pack)
+        super().__init__(pack, ("image",), patch_px, seed)
 
     def __getitem__(self, sample: int) -> dict[str, Any]:
-        record = self._order.record_of(sample)
-        rng = numpy_generator(self.seed, "sample", sample)
-        sides = self.pack.shape(record)[:2]
-        top, left = (int(rng.integers(0, side - self.patch_px + 1)) for side in sides)
-        rows, columns = slice(top, top + self.patch_px), slice(left, left + self.patch_px)
-        picture = self.pack.read_unit(record, "image", rows, columns)
-        return {
-            "image": torch.from_numpy(picture).permute(2, 0, 1),
-            "label": int(self.labels[record]),
-            "sample": sample,
-        }
+        label = int(self.labels[self.record_of(sample)])
+        return super().__getitem__(sample) | {"label": label}

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from unpaired.core.errors import UnpairedError
-from unpaired.core.randomness import EpochOrder, numpy_generator
 from unpaired.data.packs import Pack
 from unpaired.imaging.color.ab_bins import BINS, hard_encode
 from unpaired.learning.method import Phase, TrainingState
 from unpaired.networks.alexnet_caffe import CaffeAlexNet
+from unpaired.systems.features.crops import Crops
 from unpaired.systems.features.methods.cross_channel import at_outputs
 from unpaired.systems.features.methods.encoder import (
     SCALE,
@@ -74,7 +72,8 @@ class RGBDEncoder(CaffeEncoder):
     def samples(self, packs: Sequence[Pack], *, seed: int, **_: Any) -> Dataset:
         """Return crops; raises UnpairedError for packs without depth, or with small pictures."""
         (pack,) = packs
-        return RGBDCrops(pack, self.sees, self.config.patch_px, seed)
+        require_pictures(pack, *self.sees)
+        return Crops(pack, self.sees, self.config.patch_px, seed)
 
 
 class RGBToHHA(RGBDEncoder):
@@ -167,34 +166,3 @@ class HHAInitial(_RGBDInitial):
 
     sees: ClassVar[tuple[str, ...]] = ("hha",)
     what: ClassVar[str] = "hha"
-
-
-class RGBDCrops(Dataset):
-    """``self[k]`` -> {"image", "hha": 3 x P x P in [0, 1], of one place, "sample": k}.
-
-    sees: which of the two; others are not in it.
-    """
-
-    def __init__(self, pack: Pack, sees: tuple[str, ...], patch_px: int, seed: int) -> None:
-        require_pictures(pack, *sees)
-        small = next((i for i in pack if min(pack.shape(i)[:2]) < patch_px), None)
-        if small is not None:
-            raise UnpairedError(
-                f"data set '{pack.source}': {pack.columns['name'][small]} is smaller than the "
-                f"{patch_px} px that are learned from; lower patch_px"
-            )
-        self.pack, self.sees, self.patch_px, self.seed = pack, sees, patch_px, seed
-        self._order = EpochOrder(seed, len(pack))
-
-    def __len__(self) -> int:
-        return len(self.pack)
-
-    def __getitem__(self, sample: int) -> dict[str, Any]:
-        record = self._order.record_of(sample)
-        rng = numpy_generator(self.seed, "sample", sample)
-        sides = self.pack.shape(record)[:2]
-        top, left = (int(rng.integers(0, side - self.patch_px + 1)) for side in sides)
-        rows, columns = slice(top, top + self.patch_px), slice(left, left + self.patch_px)
-        crops = {key: self.pack.read_unit(record, key, rows, columns) for key in self.sees}
-        shown = {key: torch.from_numpy(crop).permute(2, 0, 1) for key, crop in crops.items()}
-        return {**shown, "sample": sample}
