@@ -212,7 +212,7 @@ def _file_for_many(root):
 
 
 def _other_suffix(root):
-    return [root / "in" / "a.png"], root / "out.tif", "name it out.png"
+    return [root / "in" / "a.png"], root / "out.jpg", "name it out.png or out.tif"
 
 
 def _missing(root):

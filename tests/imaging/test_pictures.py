@@ -412,6 +412,29 @@ def test_a_picture_in_floats_needs_its_own_suffix(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_a_tiff_is_written_where_one_is_named(tmp_path, kind):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source, target = tmp_path / f"a.{kind}", tmp_path / "b.TIFF"
+    Image.fromarray(PHOTO).save(source, icc_profile=profile, exif=exif_of())
+    picture = read_picture(source)
+    assert write_picture(picture, target) == ()
+    again = read_picture(target)
+    assert (again.format, again.dtype) == ("TIFF", np.uint8)
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    assert_same_exif(target)
+    with tifffile.TiffFile(target) as tiff:
+        assert tiff.pages[0].tags[34675].value == profile
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiff_of_a_picture_of_16_bits_with_alpha_keeps_both(tmp_path, channels):
+    samples = photo(np.uint16, channels + 1)
+    write_png(tmp_path / "a.png", samples)
+    write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), samples)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
 def test_exif_goes_into_the_tiff_of_floats(tmp_path, kind):
     Image.fromarray(PHOTO).save(tmp_path / f"a.{kind}", exif=exif_of())
     assert_same_exif(as_float(tmp_path / f"a.{kind}", tmp_path))

@@ -185,9 +185,10 @@ def test_a_large_image_is_sampled():
 
 
 def test_kodak_photos():
-    clean = [skimage.io.imread(path) / 255 for path in sorted(shared_data("kodak").glob("*.png"))]
+    paths = sorted(shared_data("kodak").glob("*.png"))[::4]
+    clean = [skimage.io.imread(path) / 255 for path in paths]
     noisy = [image + white(image.shape) for image in clean]
     errors = [np.abs(coefficients(noise_correlation(image))).max() for image in noisy]
-    assert len(errors) == 24
+    assert len(errors) == 6
     assert np.max(errors) < 0.1 < CORRELATED_FROM
     assert np.median(errors) < 0.02

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.workflow.conftest import SMOKE, TABLE
 
 pytestmark = pytest.mark.workflow
+PACK = "results/packs/mine.h5"
 
 
 def refused(project, message, *arguments):
@@ -97,7 +98,7 @@ def test_bad_pictures_are_all_named(project):
     whole = (folder / "good.png").read_bytes()
     (folder / "short.png").write_bytes(whole[: len(whole) // 2])
     text = refused(
-        project, "text.png", f"folders={{mine: '{folder}'}}", "train_set=mine", "--", TABLE
+        project, "text.png", f"folders={{mine: '{folder}'}}", "train_set=mine", "--", PACK
     )
     assert "short.png" in text
     assert not list((project.folder / "results/packs").glob("mine*"))

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.workflow.conftest import Project, make_copy
 from tests.workflow.test_every_method import CAMERA, TINY
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 SETTINGS = ["--cores", "1", "--configfile", "config/smoke.yaml", "own.yaml", "--config"]
 TABLE = "results/table1.part.csv"
@@ -60,10 +60,6 @@ def times(project):
     return {path: path.stat().st_mtime_ns for path in made}
 
 
-def test_deleted_packs_alone_are_no_reason(clone):
-    assert run(clone, "[mine]", "-n") == []
-
-
 def test_a_new_test_set_and_a_new_seed_make_only_what_is_missing(clone):
     """The check of training against test set reads a deleted pack, and so does the training."""
     before = times(clone)
@@ -93,7 +89,6 @@ def test_changed_pictures_are_learned_anew_also_without_their_pack(clone):
     assert "Pack data set mine" not in jobs
 
 
-@pytest.mark.long
 def test_edited_code_trains_on_a_pack_that_was_deleted(clone):
     path = clone.folder / "src/unpaired/systems/denoising/methods/n2n.py"
     path.write_text(path.read_text() + "\nNEW = 1\n")
@@ -103,7 +98,6 @@ def test_edited_code_trains_on_a_pack_that_was_deleted(clone):
     assert run(clone, "[mine]", "-n") == []
 
 
-@pytest.mark.long
 def test_pictures_that_changed_unseen_are_one_line(clone):
     """The run sees that pictures are others before it plans: here they change meanwhile."""
     (clone.folder / "src/unpaired/systems/denoising/methods/n2n.py").open("a").write("\nNEW = 1\n")
@@ -123,7 +117,6 @@ def test_pictures_that_changed_unseen_are_one_line(clone):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.long
 def test_synthesized_pairs_are_made_again_from_a_source_that_was_deleted_too(project):
     """What made them, which took long, stays as it is."""
 

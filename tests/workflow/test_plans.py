@@ -13,6 +13,7 @@ def test_everything_at_demo_scale(project):
     assert_planned(project)
 
 
+@pytest.mark.long
 def test_everything_at_the_papers_scale(project, tmp_path):
     for dataset in catalog.datasets().values():
         if dataset.folder and not dataset.made_in:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 
 import pytest
 from PIL import Image
@@ -91,8 +92,9 @@ def test_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_touched_files_and_edited_comments_rerun_nothing(finished, tmp_path):
+def test_touched_files_edited_comments_and_deleted_packs_rerun_nothing(finished, tmp_path):
     clone = finished.copy(tmp_path / "clone", "results", ".snakemake")
+    shutil.rmtree(clone.folder / "results/packs")
     for path in clone.folder.rglob("*.py"):
         os.utime(path)
     for name in ("systems/denoising/methods/n2n.py", "learning/training.py", "data/packs.py"):

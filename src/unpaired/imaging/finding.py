@@ -12,7 +12,8 @@ from unpaired.core.errors import UnpairedError, list_some, shown
 from unpaired.core.files import reading
 from unpaired.imaging.formats.decoded import bad
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+TIFF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", *TIFF_SUFFIXES, ".webp")
 
 NO_CLASSES = ("__MACOSX",)  # Folders that archives bring along; hidden ones are none either.
 

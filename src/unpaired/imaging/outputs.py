@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from unpaired.core.errors import UnpairedError, list_some, shown
 from unpaired.core.files import atomic_path
-from unpaired.imaging.finding import SUFFIXES, survey
+from unpaired.imaging.finding import SUFFIXES, TIFF_SUFFIXES, survey
 
 MARKER = ".unpaired-output"
 
@@ -35,6 +35,14 @@ def told(left_out: Iterable[LeftOut]) -> list[str]:
     for path, reason, _ in left_out:
         paths.setdefault(reason, []).append(shown(path))
     return [f"skipped {list_some(names, 5)}: {reason}" for reason, names in paths.items()]
+
+
+def note_lines(notes: dict[str, list[str]]) -> list[str]:
+    """Return a line for every note, with the first of the pictures that it is about."""
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
+        for text, names in notes.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -245,10 +253,11 @@ def _only(sources: dict[Path, Path], output: Path) -> Path:
             f"{output}: a file, but there are {len(sources)} pictures; name a folder"
         )
     (path,) = sources
-    if path.suffix.lower() != output.suffix.lower():
+    suffix = output.suffix.lower()
+    if suffix != path.suffix.lower() and suffix not in TIFF_SUFFIXES:
         raise UnpairedError(
-            f"{output}: the format is kept, so the suffix must be that of {path.name}; name it "
-            f"{output.with_suffix(path.suffix).name}"
+            f"{output}: what comes from {path.name} is written in its format, or as TIFF; name it "
+            f"{output.with_suffix(path.suffix).name} or {output.with_suffix('.tif').name}"
         )
     return path
 

@@ -33,7 +33,7 @@ from PIL import Image
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import atomic_path, reading
 from unpaired.core.randomness import numpy_generator
-from unpaired.imaging.finding import refuse_no_file
+from unpaired.imaging.finding import TIFF_SUFFIXES, refuse_no_file
 from unpaired.imaging.formats.decoded import Decoded, bad
 from unpaired.imaging.formats.pillow import (
     ICC_OWNER,
@@ -91,7 +91,7 @@ class Picture:
         if self.dtype.kind == "f":
             return self
         largest = np.float32(np.iinfo(self.dtype).max)
-        layout, notes = _float_layout(self)
+        layout, notes = _layout_of_floats(self)
         return replace(
             self,
             pixels=self.pixels * largest,
@@ -129,6 +129,7 @@ def written_path(picture: Picture, path: str | os.PathLike) -> Path:
 def write_picture(picture: Picture, path: str | os.PathLike) -> tuple[str, ...]:
     """Write a picture in the format, bit depth and layout of the file that it came from.
 
+    A PNG, JPEG or WebP becomes a TIFF of the same depth where ``path`` ends in .tif or .tiff.
     Integer pixels are clamped to the range and rounded half up. The file appears complete or not
     at all. Missing folders are created.
 
@@ -136,12 +137,15 @@ def write_picture(picture: Picture, path: str | os.PathLike) -> tuple[str, ...]:
     hold; it is for the caller to print them. Mostly there is none.
 
     Raises UnpairedError, naming the file, if ``path`` is the picture's own file or has another
-    suffix than `written_path` gives, if pixels are NaN or infinite, or if the file system refuses.
+    suffix than `written_path` gives or a TIFF has, if pixels are NaN or infinite, or if the file
+    system refuses.
     """
     path = Path(path)
     suffix = picture.suffix or picture.path.suffix
     if path.suffix.lower() != suffix.lower():
-        raise bad(path, "its suffix differs", f"let it end in {suffix}")
+        if path.suffix.lower() not in TIFF_SUFFIXES:
+            raise bad(path, "its suffix differs", f"let it end in {suffix}")
+        picture = _as_tiff(picture)
     if path.exists() and path.samefile(picture.path):
         raise bad(path, "writing would overwrite the input", "choose another folder")
     _refuse_non_finite(path, picture.pixels, "the method failed on this picture; try another")
@@ -337,21 +341,33 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-# ---- Integers written as floats -----------------------------------------------------------------
+# ---- Pictures written as TIFF -------------------------------------------------------------------
 
 
-def _float_layout(picture: Picture) -> tuple[TiffLayout, tuple[str, ...]]:
+def _as_tiff(picture: Picture) -> Picture:
+    if picture.format == "TIFF":
+        return picture
+    layout, notes = _tiff_layout(picture, tifffile.PREDICTOR.HORIZONTAL)
+    return replace(picture, format="TIFF", carried=layout, notes=picture.notes + notes)
+
+
+def _layout_of_floats(picture: Picture) -> tuple[TiffLayout, tuple[str, ...]]:
     """Return how to write an integer picture as a TIFF of floats, and what is lost thereby."""
     if picture.format == "TIFF":
         layout = picture.carried.of_float(picture.is_gray)
         return layout, layout.notes if picture.carried.around else ()
+    return _tiff_layout(picture, tifffile.PREDICTOR.FLOATINGPOINT)
+
+
+def _tiff_layout(picture: Picture, predictor: int) -> tuple[TiffLayout, tuple[str, ...]]:
+    """Return how to write a PNG, JPEG or WebP as a TIFF, and what is lost thereby."""
     info = _info_of(picture)
     options = {
         "photometric": "minisblack" if picture.is_gray else "rgb",
         "planarconfig": "contig",
         "extrasamples": None if picture.alpha is None else ["unassalpha"],
         "compression": "ADOBE_DEFLATE",
-        "predictor": tifffile.PREDICTOR.FLOATINGPOINT,
+        "predictor": predictor,
     }
     if "dpi" in info:
         options |= {"resolution": info["dpi"], "resolutionunit": "inch"}

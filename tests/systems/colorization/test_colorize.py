@@ -270,6 +270,7 @@ def test_a_model_that_knows_no_photographs_says_so_before_it_writes(
 
     def write(picture, target):
         said_before.append(capsys.readouterr().out)
+        return ()
 
     monkeypatch.setattr("unpaired.systems.colorization.colorize.write_picture", write)
     colorize([tmp_path / "a.png"], tmp_path / "out", Options(path))
@@ -295,6 +296,15 @@ def test_the_command(tmp_path, gray, model):
         assert result.output.splitlines()[-1] == last
         assert (tmp_path / written).is_file()
     assert [70, -60] in CENTERS.tolist()
+
+
+def test_a_tiff_of_a_jpeg_and_what_does_not_go_into_it(tmp_path, gray, model, capsys):
+    source, target = tmp_path / "holiday.jpg", tmp_path / "colored.tif"
+    Image.fromarray(gray).save(source, comment="the sea")
+    done = colorize([source], target, Options(model))
+    assert done.written == [target]
+    assert tifffile.imread(target).shape == (*gray.shape, 3)
+    assert "holiday.jpg: comments" in capsys.readouterr().out
 
 
 def test_a_precision_that_is_not_here_is_one_line_and_not_one_per_picture(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,12 @@ from tests.systems.degradation.small import SMALL
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.create import create
 from unpaired.networks.latents import LatentLevel
-from unpaired.systems.degradation.latent_texture import LatentTexture, texture_of_a_picture
+from unpaired.systems.degradation.latent_texture import (
+    LatentSpread,
+    LatentTexture,
+    texture_of_a_picture,
+)
+from unpaired.systems.degradation.methods.degradation import SAMPLINGS
 from unpaired.systems.degradation.synthesis import pairs_of_pack, synthesize
 
 LEVELS = (LatentLevel(2, 8), LatentLevel(3, 4))
@@ -67,6 +74,24 @@ def test_a_window_shows_the_same_latents_wherever_it_is_cut():
     assert torch.allclose(part[1], whole[1][..., 20:44, 40:56], atol=1e-12)
 
 
+def test_spread_latents_are_independent_and_as_large_as_in_the_sample():
+    latents = sample()
+    spread = LatentSpread.of(LEVELS, latents)
+    for own, drawn in zip(latents, spread.window((1,), 0, 0, 1600, 1600), strict=True):
+        values = drawn[0].flatten(1)
+        ratio = values.square().mean(1) / own[0].flatten(1).square().mean(1)
+        assert ratio.sub(1).abs().max() < 0.1
+        others = torch.corrcoef(values) - torch.eye(len(values))
+        assert others.abs().max() < 0.05
+
+
+def test_a_window_of_spread_latents_is_the_same_wherever_it_is_cut():
+    spread = LatentSpread.of(LEVELS, sample())
+    whole, part = spread.window((1,), 0, 0, 320, 400), spread.window((1,), 80, 160, 96, 64)
+    assert torch.equal(part[0], whole[0][..., 10:22, 20:28])
+    assert torch.equal(part[1], whole[1][..., 20:44, 40:56])
+
+
 @pytest.fixture
 def noisy_pack(make_pack):
     rng = np.random.default_rng(0)
@@ -104,13 +129,15 @@ def pairs(method, pack, noisy, **how):
     return list(pairs_of_pack(method, pack, **given, **{"generation_method": 3} | how))
 
 
-def test_pairs_by_the_posterior_are_others_than_by_the_prior(method, noisy_pack, make_pack):
+def test_pairs_differ_by_how_latents_are_drawn(method, noisy_pack, make_pack):
     clean = make_pack({"c": np.full((40, 48, 3), 128, np.uint8)}, "clean")
-    made = [pairs(method, clean, noisy_pack, sampling=how)[0] for how in ("prior", "posterior")]
-    assert all(np.array_equal(one.arrays["clean"], clean.read(0)) for one in made)
-    assert not np.array_equal(made[0].arrays["noisy"], made[1].arrays["noisy"])
-    again = pairs(method, clean, noisy_pack, sampling="posterior")[0]
-    assert np.array_equal(made[1].arrays["noisy"], again.arrays["noisy"])
+    made = {how: pairs(method, clean, noisy_pack, sampling=how)[0].arrays for how in SAMPLINGS}
+    assert all(np.array_equal(one["clean"], clean.read(0)) for one in made.values())
+    for one, other in combinations(made.values(), 2):
+        assert not np.array_equal(one["noisy"], other["noisy"])
+    for how in ("posterior", "spread"):
+        again = pairs(method, clean, noisy_pack, sampling=how)[0].arrays
+        assert np.array_equal(made[how]["noisy"], again["noisy"])
 
 
 @pytest.mark.parametrize(
@@ -119,6 +146,7 @@ def test_pairs_by_the_posterior_are_others_than_by_the_prior(method, noisy_pack,
         ({"sampling": "postrior"}, "pairs_from has no sampling 'postrior'; did you mean"),
         ({"sampling": "posterior", "generation_method": 2}, "posterior is for generation_method 3"),
         ({"sampling": "posterior", "t": (1, 2)}, "without t"),
+        ({"sampling": "spread", "t": (1, 2)}, "spread is for generation_method 3, without t"),
     ],
 )
 def test_what_cannot_be_is_refused(method, noisy_pack, how, message):
@@ -128,5 +156,5 @@ def test_what_cannot_be_is_refused(method, noisy_pack, how, message):
 
 def test_the_public_model_has_no_posterior_to_sample(noisy_pack):
     public = create("lud_vae_public", **SMALL["lud_vae_public"]).eval()
-    with pytest.raises(UnpairedError, match="sampling: posterior is for lud_vae, whose"):
+    with pytest.raises(UnpairedError, match="posterior and spread are for lud_vae, whose"):
         pairs(public, noisy_pack, noisy_pack, sampling="posterior")

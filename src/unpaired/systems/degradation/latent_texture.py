@@ -1,11 +1,16 @@
 """Noise latents like those of one noisy picture: the aggregated posterior, a picture at a time.
 
+Not in the paper.
+
 After a short training the latents that the noise branch finds in noisy pictures are far from
 N(0, I): of another size, and correlated, most of all between the channels of one place. Latents
 drawn from the prior lose both. Here they are a stationary Gaussian field of the mean and of all
 covariances, between channels, levels and places, that the latents of a picture have: white noise,
 filtered by these latents (a "random phase" or "spot noise" texture; Galerne, Gousseau & Morel,
-IEEE Transactions on Image Processing 2011). Not in the paper.
+IEEE Transactions on Image Processing 2011).
+
+Where much of what the noise branch finds is detail of the picture, which is alike in all color
+channels and smooth, its covariances are those of detail. `LatentSpread` keeps the size alone.
 """
 
 from __future__ import annotations
@@ -73,11 +78,45 @@ class LatentTexture:
         ]
 
 
-def texture_of_a_picture(
-    method: DegradationModel, noisy: Pack, key: tuple[object, ...], device: torch.device
-) -> LatentTexture:
-    """Return the texture of the latents in a window of one picture; ``key`` chooses both.
+@dataclass(frozen=True)
+class LatentSpread:
+    """Independent normal latents, each with the root mean square that it has in a sample.
 
+    levels: the grids of the latents. sizes: channels x 1 x 1 for every level.
+    """
+
+    levels: tuple[LatentLevel, ...]
+    sizes: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, levels: tuple[LatentLevel, ...], latents: list[Tensor]) -> LatentSpread:
+        """Return the spread of a sample: 1 x channels x H / px x W / px for every level."""
+        squares = (own[0].square().mean((1, 2), keepdim=True) for own in latents)
+        return cls(levels, tuple(square.sqrt() for square in squares))
+
+    def window(
+        self, key: tuple[object, ...], top: int, left: int, height: int, width: int
+    ) -> list[Tensor]:
+        """Return latents for a window of an image, as `LatentTexture.window` does."""
+        return [
+            size * noise_window((*key, number), level, top, left, height, width).to(size)
+            for number, (level, size) in enumerate(zip(self.levels, self.sizes, strict=True))
+        ]
+
+
+OF_LATENTS = {"posterior": LatentTexture, "spread": LatentSpread}
+
+
+def texture_of_a_picture(
+    method: DegradationModel,
+    noisy: Pack,
+    key: tuple[object, ...],
+    device: torch.device,
+    sampling: str = "posterior",
+) -> LatentTexture | LatentSpread:
+    """Return how to draw latents like those in a window of one picture; ``key`` chooses both.
+
+    sampling: "posterior" for a `LatentTexture`, "spread" for a `LatentSpread`.
     noisy: the method's noisy training set. The window is as large as the method's training crops:
     on larger ones a noise branch may say what it was never corrected for.
     """
@@ -96,4 +135,5 @@ def texture_of_a_picture(
         noise_window((*key, "posterior", number), level, 0, 0, *sides).to(image)
         for number, level in enumerate(method.noise_levels)
     ]
-    return LatentTexture.of(method.noise_levels, method.noise_latents(image, noise))
+    latents = method.noise_latents(image, noise)
+    return OF_LATENTS[sampling].of(method.noise_levels, latents)

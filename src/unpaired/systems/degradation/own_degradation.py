@@ -38,23 +38,23 @@ TEXTURES = 32  # What is kept of noisy pictures: about 80 KB each.
 # A small network on small crops, so that a processor learns it in minutes. The decoded noise is
 # added to the picture itself, so that none of its detail is lost.
 SETTINGS: dict[str, Any] = {
-    "images_seen": 2400,
+    "images_seen": 4800,
     "batch_size": 8,
     "patch_px": 48,
     "learning_rate": 1e-3,
     "schedule": "warmup_cosine",
-    "kl_weight": 0.004,
+    "kl_weight": 0.0004,
     "width": 32,
     "residual_width": 16,
     "residual_blocks": 1,
-    "code_dim": 32,
+    "code_dim": 64,
     "codes": 128,
-    "blur_kernel_px": 7,
-    "blur_std_px": 1.6,
+    "blur_kernel_px": 5,
+    "blur_std_px": 1.2,
     "start_noise_std": 0.03,
     "global_residual": True,
     "adds_to": "picture",
-    "sampling": "posterior",
+    "sampling": "spread",
 }
 
 

@@ -21,7 +21,11 @@ from unpaired.imaging.pixels import to_uint8
 from unpaired.imaging.tiling import map_tiles, restore_tiled
 from unpaired.learning.method import Observation
 from unpaired.pipeline.settings import canonical_json
-from unpaired.systems.degradation.latent_texture import LatentTexture, texture_of_a_picture
+from unpaired.systems.degradation.latent_texture import (
+    LatentSpread,
+    LatentTexture,
+    texture_of_a_picture,
+)
 from unpaired.systems.degradation.methods.degradation import (
     SAMPLINGS,
     T_RANGE,
@@ -78,7 +82,7 @@ def synthesize(
     t: float,
     content_noise: float | None = None,
     generation_method: int = 3,
-    texture: LatentTexture | None = None,
+    texture: LatentTexture | LatentSpread | None = None,
     tile_px: int = TILE_PX,
 ) -> Pair:
     """Make a pair of an image of any size, by generation method 2 or 3 of LUD-VAE (Figure 3).
@@ -145,9 +149,9 @@ def pairs_of_pack(
     passed on. stamp: what the pairs depend on, besides the picture's place.
 
     trained_on: the packs that the method has learned from, by what they hold. sampling: "prior",
-    N(0, I) times a level of the range ``t`` (section 4.4); or "posterior", each pair by the latents
-    of one picture of the noisy training set, chosen at random, as they are (see `latent_texture`);
-    None for the method's own way.
+    N(0, I) times a level of the range ``t`` (section 4.4); or "posterior" or "spread", each pair by
+    what the latents of one picture of the noisy training set are like, chosen at random (see
+    `latent_texture`); None for the method's own way.
     t, content_noise: as for `draw_levels`.
     """
     if source.value_range != (0, 255):
@@ -155,23 +159,28 @@ def pairs_of_pack(
     if sampling is None:
         sampling = method.sampling if generation_method == 3 else "prior"
     check_choice("pairs_from", "sampling", sampling, SAMPLINGS)
-    by_posterior = sampling == "posterior"
-    if by_posterior and (generation_method != 3 or t is not None):
-        raise UnpairedError("pairs_from: sampling: posterior is for generation_method 3, without t")
-    noisy = open_verified(trained_on["noisy"]) if by_posterior else None
-    ranges = {"t": (1.0, 1.0) if by_posterior else t, "content_noise": content_noise}
+    by_picture = sampling != "prior"
+    if by_picture and (generation_method != 3 or t is not None):
+        raise UnpairedError(
+            f"pairs_from: sampling: {sampling} is for generation_method 3, without t"
+        )
+    noisy = open_verified(trained_on["noisy"]) if by_picture else None
+    ranges = {"t": (1.0, 1.0) if by_picture else t, "content_noise": content_noise}
 
     def read(index: int) -> Record:
         name = source.columns["name"][index]
         key = (seed, "pairs", name)
         image = torch.from_numpy(source.read_unit(index)).permute(2, 0, 1)[None].to(device)
+        texture = None
+        if noisy is not None:
+            texture = texture_of_a_picture(method, noisy, key, device, sampling)
         pair = synthesize(
             method,
             image,
             key=key,
             **draw_levels(method, key, **ranges),
             generation_method=generation_method,
-            texture=texture_of_a_picture(method, noisy, key, device) if by_posterior else None,
+            texture=texture,
         )
         arrays = {"noisy": _as_uint8(pair.noisy), "clean": _as_uint8(pair.clean)}
         arrays |= {field: source.read(index, field) for field in source.fields if field != "image"}

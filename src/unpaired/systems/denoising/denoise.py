@@ -20,11 +20,11 @@ from unpaired import catalog
 from unpaired.core.deadlines import Deadline, clock_text
 from unpaired.core.devices import check_names
 from unpaired.core.errors import Stopped, UnpairedError, list_some, shown
-from unpaired.imaging.outputs import LeftOut, Outcome, Outputs, plan_outputs, told
+from unpaired.imaging.outputs import LeftOut, Outcome, Outputs, note_lines, plan_outputs, told
 from unpaired.imaging.pictures import Picture, read_picture, write_picture, written_path
 from unpaired.learning.model_names import resolve_model
 from unpaired.systems.denoising.offers import is_per_image
-from unpaired.systems.denoising.telling import kind_of, note_lines, result_lines
+from unpaired.systems.denoising.telling import kind_of, result_lines
 from unpaired.systems.denoising.unfinished import UNFINISHED, Unfinished
 
 if TYPE_CHECKING:

@@ -49,11 +49,3 @@ def _noise_text(estimate: Estimate, stride: int) -> str:
     if stride > 1:
         return f"{text}, so pixels {stride} apart were restored together (--stride {stride})."
     return f"{text}, so part of it stays, and the estimate is too kind."
-
-
-def note_lines(notes: dict[str, list[str]]) -> list[str]:
-    """Return a line for every note, with the first of the pictures that it is about."""
-    return [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
-        for text, names in notes.items()
-    ]

@@ -25,6 +25,7 @@ LAYER_OF_NEIGHBORS = "conv5"
 COMPARED = 500  # pictures among which neighbors are looked for
 BATCH = 100
 GRAY = 0.5
+SEEN = {"l": "lightness", "ab": "a, b", "lab": "L, a, b"}
 
 
 def draw_layers(output: Path, lines: Iterable[Line], testset: str) -> None:
@@ -47,12 +48,13 @@ def draw_filters(output: Path, encoder: LabEncoder) -> None:
     """Write a PNG of all filters of conv1; each channel of Lab that is seen is a plane.
 
     A filter's planes of lightness are gray; those of color are shown as a and b side by side, red
-    where positive. Every filter is scaled by its own largest weight.
+    where positive. Every filter is scaled by its own largest weight; the first of a network is
+    named after what it sees.
     """
     panels = [
-        filter_picture(weights, what)
+        (filter_picture(weights, what), SEEN[what] if number == 0 else "")
         for what, network in zip(encoder.seen, encoder.networks, strict=True)
-        for weights in network.convolutions[0].weight.detach().cpu()
+        for number, weights in enumerate(network.convolutions[0].weight.detach().cpu())
     ]
     columns = 12
     rows = -(-len(panels) // columns)
@@ -60,8 +62,9 @@ def draw_filters(output: Path, encoder: LabEncoder) -> None:
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
-    for axis, panel in zip(axes, panels, strict=False):
+    for axis, (panel, title) in zip(axes, panels, strict=False):
         axis.imshow(panel, interpolation="nearest")
+        axis.set_title(title, fontsize=7)
     save_figure(figure, output, DPI)
 
 

@@ -22,7 +22,7 @@ from unpaired.networks.latents import LatentLevel
 
 ITERATIONS = 200_000  # The paper's length (section 4.2).
 T_RANGE = (1.0, 4.0)  # Noise levels of the paper (section 4.4).
-SAMPLINGS = ("prior", "posterior")  # Of noise latents, see `synthesis.pairs_of_pack`.
+SAMPLINGS = ("prior", "posterior", "spread")  # Of noise latents, see `synthesis.pairs_of_pack`.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,8 @@ class DegradationModel(Denoiser):
         what is decoded of the image's content.
         """
         raise UnpairedError(
-            "pairs_from: sampling: posterior is for lud_vae, whose noise latents depend on nothing "
-            "but the noisy picture; leave it out"
+            "pairs_from: sampling: posterior and spread are for lud_vae, whose noise latents depend "
+            "on nothing but the noisy picture; leave it out"
         )
 
     def degrade(
