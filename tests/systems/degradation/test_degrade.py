@@ -38,7 +38,7 @@ def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(own_degradation, "SETTINGS", own_degradation.SETTINGS | {"images_seen": 400})
-        patch.setattr(own_degradation, "TEXTURES", 3)
+        patch.setattr(own_degradation, "SPREADS", 3)
         made = Folders(
             folder_of(folder / "noisy", 3, noisy=True),
             folder_of(folder / "clean", 3, noisy=False),

@@ -77,8 +77,8 @@ class _Degradation:
         self.device: torch.device = choose_device(options.device)
         file = resolve_model(options.model)
         _, self.method = load_model(file, self.device)
-        self.textures = read_noise(file, self.method, self.device)
-        if not self.textures:
+        self.spreads = read_noise(file, self.method, self.device)
+        if not self.spreads:
             print("noise is drawn as in the paper of the method", flush=True)
 
     def of(self, picture: Picture, name: str) -> Picture:
@@ -96,9 +96,9 @@ class _Degradation:
 
         image = torch.from_numpy(np.ascontiguousarray(page.transpose(2, 0, 1)))[None]
         texture, levels = None, draw_levels(self.method, key)
-        if self.textures:
-            number = int(numpy_generator(*key, "texture").integers(len(self.textures)))
-            texture, levels["t"] = self.textures[number], 1.0
+        if self.spreads:
+            number = int(numpy_generator(*key, "texture").integers(len(self.spreads)))
+            texture, levels["t"] = self.spreads[number], 1.0
         made = synthesize(
             self.method, image.to(self.device), key=key, texture=texture, **levels
         ).noisy

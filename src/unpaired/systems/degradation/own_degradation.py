@@ -1,7 +1,8 @@
 """For a person with noisy and with clean pictures that do not match: learn what the noise is like.
 
-A folder holds the model, and beside it the latents of noisy pictures (see `latent_texture`): noise
-is made like that of one of them, so that no noisy picture is needed any more.
+A folder holds the model, and beside it how large the latents of noisy pictures are (see
+`latent_texture`): noise is made like that of one of them, so that no noisy picture is needed any
+more.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     import torch
 
     from unpaired.data.packs import Pack
-    from unpaired.systems.degradation.latent_texture import LatentTexture
+    from unpaired.systems.degradation.latent_texture import LatentSpread
 
 METHOD = "lud_vae"
 NOISE_FILE = "noise.safetensors"
-TEXTURES = 32  # What is kept of noisy pictures: about 80 KB each.
+SPREADS = 32  # How many noisy pictures' latents are kept.
 # A small network on small crops, so that a processor learns it in minutes. The decoded noise is
 # added to the picture itself, so that none of its detail is lost.
 SETTINGS: dict[str, Any] = {
@@ -188,7 +189,7 @@ def _train(packs: list[Pack], stamp: dict[str, Any], work: Path, device: str, se
 
 
 def _keep_noise(model: Path, noisy: Pack, device: str, seed: int) -> None:
-    """Write the latents of noisy pictures beside a model, which they belong to."""
+    """Write the spreads of noisy pictures' latents beside a model, which they belong to."""
     import torch
     from safetensors.torch import save_file
 
@@ -196,26 +197,26 @@ def _keep_noise(model: Path, noisy: Pack, device: str, seed: int) -> None:
 
     chosen = choose_device(device)
     method = load_model(model, chosen)[1]
-    textures = [
-        texture_of_a_picture(method, noisy, (seed, "noise", number), chosen)
-        for number in range(TEXTURES)
+    spreads = [
+        texture_of_a_picture(method, noisy, (seed, "noise", number), chosen, SETTINGS["sampling"])
+        for number in range(SPREADS)
     ]
     tensors = {
-        "means": torch.stack([one.mean for one in textures]).cpu().contiguous(),
-        "spots": torch.stack([one.spots for one in textures]).cpu().contiguous(),
+        f"sizes{level}": torch.stack(sizes).cpu()
+        for level, sizes in enumerate(zip(*(one.sizes for one in spreads), strict=True))
     }
     with atomic_path(model.with_name(NOISE_FILE)) as aside:
         save_file(tensors, aside, metadata={"model_sha256": sha256_of(model)})
 
 
-def read_noise(model: Path, method: Any, device: torch.device) -> list[LatentTexture]:
-    """Return the latents of noisy pictures beside a model; none where there is no such file.
+def read_noise(model: Path, method: Any, device: torch.device) -> list[LatentSpread]:
+    """Return the spreads of latents beside a model; none where there is no such file.
 
     Raises UnpairedError for those of another model, and for a damaged file.
     """
     from safetensors import SafetensorError, safe_open
 
-    from unpaired.systems.degradation.latent_texture import LatentTexture
+    from unpaired.systems.degradation.latent_texture import LatentSpread
 
     path = model.with_name(NOISE_FILE)
     if not path.is_file():
@@ -223,10 +224,12 @@ def read_noise(model: Path, method: Any, device: torch.device) -> list[LatentTex
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            means, spots = (file.get_tensor(key).to(device) for key in ("means", "spots"))
+            sizes = [
+                file.get_tensor(f"sizes{number}").to(device)
+                for number in range(len(method.noise_levels))
+            ]
     except SafetensorError as error:
         raise UnpairedError(f"{path}: damaged ({error}); learn the model again") from error
     if about.get("model_sha256") != sha256_of(model):
         raise UnpairedError(f"{path}: the noise of another model; learn {model} again")
-    levels = method.noise_levels
-    return [LatentTexture(levels, mean, own) for mean, own in zip(means, spots, strict=True)]
+    return [LatentSpread(method.noise_levels, own) for own in zip(*sizes, strict=True)]

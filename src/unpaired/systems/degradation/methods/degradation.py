@@ -84,8 +84,8 @@ class DegradationModel(Denoiser):
         what is decoded of the image's content.
         """
         raise UnpairedError(
-            "pairs_from: sampling: posterior and spread are for lud_vae, whose noise latents depend "
-            "on nothing but the noisy picture; leave it out"
+            "pairs_from: sampling: posterior and spread are for lud_vae, whose noise latents "
+            "depend on nothing but the noisy picture; leave it out"
         )
 
     def degrade(
