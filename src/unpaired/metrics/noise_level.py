@@ -15,7 +15,7 @@ PATCH_SIDE = 8
 ROWS_PER_BLOCK = 32
 
 
-def estimate_noise_std(image: np.ndarray, stride: int = 1) -> float:
+def estimate_noise_std(image: np.ndarray, stride: int = 1, *, patch_px: int = PATCH_SIDE) -> float:
     """Estimate the standard deviation of additive white Gaussian noise, the same in all channels.
 
     Clean patches lie near a subspace, so the small eigenvalues of the covariance of noisy patches
@@ -33,6 +33,7 @@ def estimate_noise_std(image: np.ndarray, stride: int = 1) -> float:
     stride: pixels between patches. 1 is the paper's; a larger one is faster but needs more image,
         as the estimate is good only with many more patches than the 64 C numbers in a patch: within
         10 % on color crops of 64 x 64 at stride 1, but too small by a quarter at 32 x 32.
+    patch_px: side of a patch.
 
     Returns the standard deviation in the units of the image; fine texture everywhere can raise it,
     mostly in one-channel images with weak noise. Raises UnpairedError for an image that holds fewer
@@ -40,14 +41,14 @@ def estimate_noise_std(image: np.ndarray, stride: int = 1) -> float:
     """
     pixels = np.atleast_3d(np.asarray(image, dtype=np.float64))
     height, width = pixels.shape[:2]
-    if min(height, width) < PATCH_SIDE or height == width == PATCH_SIDE:
+    if min(height, width) < patch_px or height == width == patch_px:
         raise UnpairedError(
             f"cannot estimate the noise of an image of {height} x {width} pixels: it needs more "
-            f"than one patch of {PATCH_SIDE} x {PATCH_SIDE}; use a larger image or give its noise"
+            f"than one patch of {patch_px} x {patch_px}; use a larger image or give its noise"
         )
     # Covariances do not depend on the mean, but the sums that they come from lose digits to it.
     pixels = pixels - pixels.mean(axis=(0, 1))
-    patches = sliding_window_view(pixels, (PATCH_SIDE, PATCH_SIDE), axis=(0, 1))
+    patches = sliding_window_view(pixels, (patch_px, patch_px), axis=(0, 1))
     return _balanced_std(_covariance_eigenvalues(patches[::stride, ::stride]))
 
 

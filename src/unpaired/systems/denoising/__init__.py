@@ -72,6 +72,13 @@ SYSTEM = System(
         "anscombe": _per_image("anscombe:Anscombe"),
         "cbm3d": _per_image("cbm3d:CBM3D"),
         "dip": _per_image("dip:DeepImagePrior"),
+        "mcwnnm": _per_image(
+            "mcwnnm:MCWNNM",
+            deviations=(
+                "What comes out of a group is the matrix of low rank of the last iteration; groups "
+                "also form around the last row and column of patches.",
+            ),
+        ),
         "self2self": _per_image(
             "self2self:Self2Self",
             deviations=(

@@ -21,6 +21,7 @@ ORDER = (
     "neighbor2neighbor_rrg",
     "laine19",
     "dbsn",
+    "mcwnnm",
     "dip",
     "self2self",
 )

@@ -15,6 +15,7 @@ FOR_NOISY_PICTURES = {
     "laine19": "learns picture and noise level; Gaussian-like noise",
     "dbsn": "like laine19, with another network; slow",
     "neighbor2neighbor_rrg": "neighbor2neighbor with a larger network; slow",
+    "mcwnnm": "no training; noise that differs between colors; slow",
     "dip": "fits a network to every single picture; slow",
     "self2self": "fits a network to every single picture; very slow",
 }

@@ -9,14 +9,14 @@ PATCH = 8
 PIXELS = PATCH * PATCH
 
 
-def patches_of(image: Tensor) -> Tensor:
-    """Return every 8 x 8 patch of an image.
+def patches_of(image: Tensor, side_px: int = PATCH) -> Tensor:
+    """Return every square patch of an image, P x P.
 
-    image: C x H x W. Returns (H - 7) (W - 7) x C x 64: one row per position of the patch's upper
-    left corner, row by row.
+    image: C x H x W. Returns (H - P + 1) (W - P + 1) x C x P P: one row per position of the patch's
+    upper left corner, row by row.
     """
-    windows = image.unfold(1, PATCH, 1).unfold(2, PATCH, 1)
-    return windows.permute(1, 2, 0, 3, 4).reshape(-1, len(image), PIXELS)
+    windows = image.unfold(1, side_px, 1).unfold(2, side_px, 1)
+    return windows.permute(1, 2, 0, 3, 4).reshape(-1, len(image), side_px**2)
 
 
 class BlockMatcher:
