@@ -177,6 +177,15 @@ def in_rgb(picture: Picture) -> Picture:
     return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried, notes=notes)
 
 
+def in_another_size(picture: Picture, pixels: np.ndarray, alpha: np.ndarray | None) -> Picture:
+    """Return a picture with other pixels and alpha; what a TIFF says of its size is left out."""
+    carried, notes = picture.carried, picture.notes
+    if picture.format == "TIFF":
+        carried = carried.of_another_size()
+        notes += carried.notes if picture.carried.around else ()
+    return replace(picture, pixels=pixels, alpha=alpha, carried=carried, notes=notes)
+
+
 def read_rgb8(path: str | os.PathLike, *, alpha: Literal["refuse", "drop"]) -> np.ndarray:
     """Read an ordinary picture for training: H x W x 3, uint8, values 0 to 255.
 

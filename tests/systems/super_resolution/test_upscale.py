@@ -39,6 +39,9 @@ def test_pictures_of_any_size_and_depth_grow_four_times(tmp_path, model):
     Image.fromarray(alpha).save(folder / "alpha.png")
     outcome = upscale([folder], tmp_path / "large", Options(model))
     assert outcome.refused == []
+    with tifffile.TiffFile(tmp_path / "large/deep.tif") as tiff:
+        assert tiff.pages[0].shape == tiff.series[0].shape == (20, 24, 3)
+        assert tiff.shaped_metadata is None  # It counted the pixels of the small one.
     made = np.asarray(Image.open(tmp_path / "large/color.png"))
     expected = enlarged(torch.from_numpy(color / 255).permute(2, 0, 1)[None].float())
     assert np.abs(made - 255 * expected[0].permute(1, 2, 0).numpy().clip(0, 1)).max() < 0.51

@@ -85,6 +85,11 @@ class TiffLayout(NamedTuple):
         tags = [[tag for tag in page if tag.code not in _GRAY_ONLY] for page in self.tags]
         return self._replace(options=self.options | options, tags=tags, around=None)
 
+    def of_another_size(self) -> TiffLayout:
+        """Return the same without descriptions that count pixels."""
+        tags = [[tag for tag in page if not _counts_pixels(tag)] for page in self.tags]
+        return self._replace(tags=tags, around=None)
+
     def of_float(self, is_gray: bool) -> TiffLayout:
         """Return the same for 32-bit floats in place of integers."""
         options = dict(self.options)
@@ -98,6 +103,12 @@ class TiffLayout(NamedTuple):
 
 def _is_imagej(tag: Tag) -> bool:
     return tag.code in IMAGEJ or (tag.code == DESCRIPTION and tag.value.startswith(b"ImageJ="))
+
+
+def _counts_pixels(tag: Tag) -> bool:
+    """Tell whether a tag is ImageJ's, OME's or tifffile's description of an array."""
+    is_description = tag.code == DESCRIPTION
+    return _is_imagej(tag) or (is_description and re.match(rb'\{"shape"|.*<OME', tag.value, re.S))
 
 
 def _retyped(tag: Tag) -> Tag:

@@ -6,7 +6,7 @@ Arguments, model and outputs are checked before PyTorch is loaded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError
 from unpaired.imaging.outputs import Outcome
 from unpaired.imaging.own_pictures import plan_own_pictures
-from unpaired.imaging.pictures import Picture
+from unpaired.imaging.pictures import Picture, in_another_size
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.super_resolution import SYSTEM
 
@@ -72,7 +72,7 @@ def _enlarged(picture: Picture, product: Any, device: torch.device) -> Picture:
         for page in picture.pixels
     ]
     large = np.clip(np.stack(pages), 0, 1)
-    return replace(picture, pixels=large, alpha=_enlarged_alpha(picture.alpha))
+    return in_another_size(picture, large, _enlarged_alpha(picture.alpha))
 
 
 def _enlarged_alpha(alpha: np.ndarray | None) -> np.ndarray | None:
