@@ -93,7 +93,7 @@ def test_without_a_hub_and_a_cache_it_is_one_line(tmp_path, monkeypatch):
         load_features("botnet50ts_256")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_timm_is_imported_for_its_own_networks_alone():
     """It takes a second, for which neither commands nor the training of a denoiser should wait."""
     code = """

@@ -171,10 +171,6 @@ def shipped(**config):
     return parse_settings(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()) | config)
 
 
-# Tables that were not yet made whole on two quiet cores.
-NOT_MEASURED = {11, 12, 15, 16, 17, 18}
-
-
 def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
     text = describe(shipped(), TABLES, tmp_path)
     lines = text[: text.index("\n\n")].splitlines()
@@ -182,11 +178,8 @@ def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
     assert len(lines) == len(tables)
     for own, table in zip(lines, sorted(tables, key=lambda table: table.number), strict=True):
         assert own.startswith(f"Table {table.number} ({table.source})  ")
-        if table.number in NOT_MEASURED:
-            assert "not made; time not known" in own
-        else:
-            assert "not made; takes about " in own
-            assert " min on 2 cores" in own
+        assert "not made; takes about " in own
+        assert " min on 2 cores" in own
     assert "not made; takes about 20 min on 2 cores; goes without kodak, bsd300" in lines[0]
     assert "takes about 4.0 min on 2 cores, with table 20" in text
     assert "make all: snakemake --cores all\n" in text
@@ -240,7 +233,7 @@ def test_at_the_papers_scale_a_table_waits_for_its_data_and_the_reference_is_in_
 def test_every_table_and_every_trained_method_of_a_paper_has_a_reference():
     tables = [load_table(path) for path in TABLES.glob("table*.yaml")]
     measured = {table.number for table in tables if reference_of_table(table.number)}
-    assert measured == {table.number for table in tables} - NOT_MEASURED
+    assert measured == {table.number for table in tables}
     assert reference_of_table(99) is None
     methods = {reference.of[0] for reference in references() if reference.kind != "table"}
     assert methods <= set(catalog.methods())

@@ -51,6 +51,7 @@ def test_the_environment_holds_what_the_project_needs_and_nothing_of_a_place():
 
 
 @pytest.mark.workflow
+@pytest.mark.long
 def test_jobs_run_in_the_environment_that_conda_made(project, tmp_path, monkeypatch):
     base = tmp_path / "conda"
     (base / "bin").mkdir(parents=True)

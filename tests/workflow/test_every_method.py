@@ -28,7 +28,7 @@ SIZES = {
 TINY_OVERRIDES = {
     method: {key: value for key, value in SIZES.items() if key in own}
     for method, own in DEMO_OVERRIDES.items()
-}
+} | {"mcwnnm": {"rounds": 1, "iterations": 1, "patches": 4}}
 TINY = [
     "--cores",
     "2",
@@ -110,11 +110,11 @@ def lines_of(project, number: int, *settings: str) -> list[dict[str, str]]:
 
 @pytest.mark.workflow
 @pytest.mark.long
-@pytest.mark.parametrize("number", [1, 4])
-def test_every_row_is_run(project, number):
-    lines = lines_of(project, number)
+def test_every_row_is_run(project):
+    """Rows of Tables 3 and 4 are methods of this table with other settings."""
+    lines = lines_of(project, 1)
     assert all(float(line["value"]) > 0 for line in lines)
-    table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
+    table = load_table(REPOSITORY / "config/tables/table1.yaml")
     rows = [
         row for row in table.rows if "gauss25" in (row.noises or table.noises) and not row.weights
     ]
@@ -123,8 +123,9 @@ def test_every_row_is_run(project, number):
 
 @pytest.mark.workflow
 @pytest.mark.long
-@pytest.mark.parametrize("number", [2, 6, 7])
+@pytest.mark.parametrize("number", [2, 6])
 def test_every_row_on_real_noise_is_run(project, number):
+    """Rows of Table 7 are those of Table 6 with other settings."""
     lines = lines_of(project, number, *CAMERA)
     assert all(float(line["value"]) > 0 for line in lines)
     table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")

@@ -44,7 +44,7 @@ SETTINGS: dict[str, Any] = {
     "patch_px": 48,
     "learning_rate": 1e-3,
     "schedule": "warmup_cosine",
-    "kl_weight": 0.0004,
+    "kl_weight": 0.004,
     "width": 32,
     "residual_width": 16,
     "residual_blocks": 1,

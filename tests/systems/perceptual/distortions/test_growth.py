@@ -12,7 +12,7 @@ from unpaired.systems.perceptual.distortions.growth import SEVERITIES, growth
 @pytest.fixture(scope="module")
 def rows():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distortion_growth, "PATCHES", 4)
+        patch.setattr(distortion_growth, "PATCHES", 2)
         return growth()
 
 
@@ -35,7 +35,7 @@ def test_noise_and_blur_grow_by_every_distance(rows):
 
 
 def test_a_mean_is_that_of_the_formula(rows):
-    patches = distortion_growth._patches()[:4]
+    patches = distortion_growth._patches()[:2]
     distorted = distortion_growth._distorted(DISTORTIONS["gaussian_blur"], patches)[1]
     pair = [torch.from_numpy(array).movedim(-1, 1) for array in (patches, distorted)]
     expected = ((1 - lab_ssim(*pair)) / 2).mean().item()
