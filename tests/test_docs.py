@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 
 import pytest
@@ -54,6 +55,7 @@ def test_every_page_is_in_the_navigation():
 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="needs the extra 'docs'")
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
@@ -121,9 +123,14 @@ def named_commands(text: str) -> list[str]:
     return [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("unpaired ")]
 
 
+@cache
+def whole_command():
+    return typer.main.get_command(app)
+
+
 def find_command(words: list[str]):
     """Return the command that is named, and the words behind its name."""
-    command = typer.main.get_command(app)
+    command = whole_command()
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"no command '{words[0]}'"
         command, words = command.commands[words[0]], words[1:]

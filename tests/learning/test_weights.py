@@ -246,7 +246,11 @@ def demo_trainings():
 
 
 @pytest.mark.parametrize(
-    ("name", "config"), [*((name, small_config(name)) for name in TRAINED), *demo_trainings()]
+    ("name", "config"),
+    [
+        *((name, small_config(name)) for name in TRAINED),
+        *(pytest.param(*one, marks=pytest.mark.long) for one in demo_trainings()),
+    ],
 )
 def test_every_method_is_built_without_memory_as_with_it(name, config):
     """What the layout of a file is held against: the same names, shapes and types."""

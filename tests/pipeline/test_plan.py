@@ -355,7 +355,8 @@ def test_rows_need_the_sets_that_they_name(row):
 
 def test_a_degradation_is_checked_by_name():
     content = REAL_NOISE.model_dump()
-    content["rows"][2]["pairs_from"]["method"] = "lud_vea"
+    row = next(row for row in content["rows"] if row["name"] == "lud_vae")
+    row["pairs_from"]["method"] = "lud_vea"
     with pytest.raises(UnpairedError, match="unknown method 'lud_vea'; did you mean 'lud_vae'"):
         demo(parse_table(content))
 
