@@ -37,12 +37,23 @@ def told(left_out: Iterable[LeftOut]) -> list[str]:
     return [f"skipped {list_some(names, 5)}: {reason}" for reason, names in paths.items()]
 
 
-def note_lines(notes: dict[str, list[str]]) -> list[str]:
-    """Return a line for every note, with the first of the pictures that it is about."""
-    return [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
-        for text, names in notes.items()
-    ]
+class Notes:
+    """What is to be said of pictures, every text once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, path: Path, *texts: str) -> None:
+        """Note what is to be said of a picture."""
+        for text in texts:
+            self._names.setdefault(text, []).append(shown(path.name))
+
+    def lines(self) -> list[str]:
+        """Return a line for every text, with the first of the pictures that it is about."""
+        return [
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
+            for text, names in self._names.items()
+        ]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpaired.core.errors import UnpairedError, list_some, shown
+from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
-from unpaired.imaging.outputs import Outcome, Outputs, note_lines, plan_outputs, told
+from unpaired.imaging.outputs import Notes, Outcome, Outputs, plan_outputs, told
 from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
 
 
@@ -29,19 +29,18 @@ class OwnPictures:
         change: picture, and its name in the output folder without suffix -> picture.
         """
         self.outputs.mark(command)
-        written, refused, notes = [], list(self.refused), {}
+        written, refused, notes = [], list(self.refused), Notes()
         with Progress(command, len(self.sizes), "pictures") as progress:
             for path in self.sizes:
                 target = self.outputs.targets[path]
                 name = target.relative_to(self.outputs.folder).with_suffix("").as_posix()
                 try:
-                    for note in write_picture(change(read_in_range(path), name), target):
-                        notes.setdefault(note, []).append(shown(path.name))
+                    notes.add(path, *write_picture(change(read_in_range(path), name), target))
                     written.append(target)
                 except UnpairedError as error:
                     refused.append(str(error))
                 progress.advance()
-        for line in note_lines(notes):
+        for line in notes.lines():
             print(line, flush=True)
         return Outcome(written, refused, self.outputs.left_out)
 

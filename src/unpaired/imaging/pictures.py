@@ -171,7 +171,7 @@ def in_rgb(picture: Picture) -> Picture:
         if carried.options["photometric"] == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = 1 - pixels
         carried = picture.carried.of_rgb()
-        notes += carried.notes if picture.carried.around else ()
+        notes += _lost_by(picture, carried)
     else:
         carried = {key: value for key, value in carried.items() if key != "icc_profile"}
     return replace(picture, pixels=np.repeat(pixels, 3, axis=-1), carried=carried, notes=notes)
@@ -182,7 +182,7 @@ def in_another_size(picture: Picture, pixels: np.ndarray, alpha: np.ndarray | No
     carried, notes = picture.carried, picture.notes
     if picture.format == "TIFF":
         carried = carried.of_another_size()
-        notes += carried.notes if picture.carried.around else ()
+        notes += _lost_by(picture, carried)
     return replace(picture, pixels=pixels, alpha=alpha, carried=carried, notes=notes)
 
 
@@ -360,11 +360,16 @@ def _as_tiff(picture: Picture) -> Picture:
     return replace(picture, format="TIFF", carried=layout, notes=picture.notes + notes)
 
 
+def _lost_by(picture: Picture, layout: TiffLayout) -> tuple[str, ...]:
+    """Return what a TIFF loses by another layout, and had not lost by being read."""
+    return layout.notes if picture.carried.around else ()
+
+
 def _layout_of_floats(picture: Picture) -> tuple[TiffLayout, tuple[str, ...]]:
     """Return how to write an integer picture as a TIFF of floats, and what is lost thereby."""
     if picture.format == "TIFF":
         layout = picture.carried.of_float(picture.is_gray)
-        return layout, layout.notes if picture.carried.around else ()
+        return layout, _lost_by(picture, layout)
     return _tiff_layout(picture, tifffile.PREDICTOR.FLOATINGPOINT)
 
 

@@ -107,8 +107,9 @@ def _is_imagej(tag: Tag) -> bool:
 
 def _counts_pixels(tag: Tag) -> bool:
     """Tell whether a tag is ImageJ's, OME's or tifffile's description of an array."""
-    is_description = tag.code == DESCRIPTION
-    return _is_imagej(tag) or (is_description and re.match(rb'\{"shape"|.*<OME', tag.value, re.S))
+    if tag.code != DESCRIPTION:
+        return _is_imagej(tag)
+    return tag.value.startswith((b"ImageJ=", b'{"shape"')) or b"<OME" in tag.value
 
 
 def _retyped(tag: Tag) -> Tag:

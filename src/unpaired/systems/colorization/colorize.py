@@ -14,10 +14,10 @@ import numpy as np
 
 from unpaired import catalog
 from unpaired.core.devices import check_names, choose_device, choose_precision
-from unpaired.core.errors import UnpairedError, list_some, shown
+from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.temperature import check_temperature
-from unpaired.imaging.outputs import Outcome, note_lines, plan_outputs, told
+from unpaired.imaging.outputs import Notes, Outcome, plan_outputs, told
 from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
 from unpaired.learning.seen_pictures import doubt_about
 from unpaired.learning.weights import load_model, read_about
@@ -82,20 +82,19 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     choose_precision(options.precision, device)
     method = load_model(options.model, device)[1]
     outputs.mark("colorize")
-    written, notes = [], {}
+    written, notes = [], Notes()
     statistics = options.asked.statistics(method)
     with Progress("colorize", len(readable), "pictures") as progress:
         for path in readable:
             try:
                 hints = options.asked.of(path, len(readable), statistics)
                 colored = colorize_picture(_read(path), method, options, hints)
-                for note in write_picture(colored, outputs.targets[path]):
-                    notes.setdefault(note, []).append(shown(path.name))
+                notes.add(path, *write_picture(colored, outputs.targets[path]))
                 written.append(outputs.targets[path])
             except UnpairedError as error:
                 refused.append(str(error))
             progress.advance()
-    for line in note_lines(notes):
+    for line in notes.lines():
         print(line, flush=True)
     return Outcome(written, refused, outputs.left_out)
 

@@ -20,7 +20,7 @@ from unpaired import catalog
 from unpaired.core.deadlines import Deadline, clock_text
 from unpaired.core.devices import check_names
 from unpaired.core.errors import Stopped, UnpairedError, list_some, shown
-from unpaired.imaging.outputs import LeftOut, Outcome, Outputs, note_lines, plan_outputs, told
+from unpaired.imaging.outputs import LeftOut, Notes, Outcome, Outputs, plan_outputs, told
 from unpaired.imaging.pictures import Picture, read_picture, write_picture, written_path
 from unpaired.learning.model_names import resolve_model
 from unpaired.systems.denoising.offers import is_per_image
@@ -163,7 +163,7 @@ class _Run:
         self.places: list[Place] = []
         self.changes: list[float] = []
         self.models: list[Path] = []
-        self.notes: dict[str, list[str]] = {}  # what is to be said, by text, and of which pictures
+        self.notes = Notes()
 
     def everything(self) -> Report:
         from unpaired.systems.denoising.denoiser import Settings
@@ -313,7 +313,7 @@ class _Run:
         if _needs_floats(picture, pages):
             result = result.in_float()
             suffix = f" in a {result.suffix} file" if result.suffix else ""
-            self._note(
+            self.notes.add(
                 path,
                 f"written as 32-bit floats{suffix}: too few steps of the "
                 f"{8 * picture.dtype.itemsize} bits are used to hold the result",
@@ -321,15 +321,11 @@ class _Run:
         written = written_path(result, target)
         if written != target and written.exists() and not self.options.overwrite:
             raise UnpairedError(f"{shown(written)}: there already; add --overwrite")
-        for note in write_picture(result, written):
-            self._note(path, note)
+        self.notes.add(path, *write_picture(result, written))
         self.report.written.append(written)
         self.changes.append(_change(pages[0], restored[0]))
         if is_shown:
             self._show(path, picture.pixels[0], restored[0])
-
-    def _note(self, path: Path, text: str) -> None:
-        self.notes.setdefault(text, []).append(shown(path.name))
 
     def _show(self, path: Path, noisy: np.ndarray, restored: np.ndarray) -> None:
         from unpaired.systems.denoising.pages import Place
@@ -354,7 +350,7 @@ class _Run:
     def _finish(self) -> None:
         from unpaired.systems.denoising.pages import write_before_after
 
-        self.report.lines += note_lines(self.notes)
+        self.report.lines += self.notes.lines()
         self.report.lines += [
             f"The model is saved: --model {shown(path)} uses it again." for path in self.models
         ]

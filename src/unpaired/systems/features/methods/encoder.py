@@ -72,7 +72,7 @@ class CaffeEncoder(Method):
 
     def given(self, picture: Tensor) -> list[Tensor]:
         """Return what each network sees of pictures, B x 3 x H x W in [0, 1]."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define given()")
 
     def prepare(self, samples: Any, seed: int) -> None:
         """Initialize convolutions 1 to 5 by k-means of patches, where the settings say so."""
