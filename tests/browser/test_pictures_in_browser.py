@@ -16,7 +16,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 COMMAND = "unpaired denoise my_pictures/ --output restored --minutes 4 --method neighbor2neighbor"
 LONG_NAME = 3 * "a_name_without_any_break_" + ".tif"

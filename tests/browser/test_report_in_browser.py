@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

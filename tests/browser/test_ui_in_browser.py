@@ -22,7 +22,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
 from unpaired.systems.guided_colorization.page.serve import start
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture
@@ -152,7 +152,6 @@ def test_suggestions_are_those_of_the_place_and_are_taken(ui):
     assert len(recent) == 1
 
 
-@pytest.mark.long
 def test_the_gamut_gives_colors_of_the_points_lightness(ui):
     click_at(ui, 60, 40)
     gamut = pick(ui, "#gamut")
@@ -202,7 +201,6 @@ def test_everything_by_keyboard(ui):
     assert points(ui) == []
 
 
-@pytest.mark.long
 def test_the_wheel_changes_the_size_of_a_point(ui):
     click_at(ui, 60, 40)
     before = points(ui)[0]["size_px"]
@@ -212,7 +210,6 @@ def test_the_wheel_changes_the_size_of_a_point(ui):
     assert points(ui)[0]["size_px"] > before
 
 
-@pytest.mark.long
 def test_gray_and_result_side_by_side(ui):
     slider = pick(ui, "#compare")
     slider.send_keys(Keys.ARROW_RIGHT * 10)
@@ -258,7 +255,6 @@ def test_points_are_kept_beside_the_picture_and_loaded_again(ui, folder):
     assert points(ui) == wanted
 
 
-@pytest.mark.long
 def test_points_of_a_file_are_checked(ui, folder):
     good, bad = folder / "good.json", folder / "bad.json"
     point = {"x": 5, "y": 6, "size_px": 3, "a": 10, "b": -10}
@@ -274,7 +270,6 @@ def test_points_of_a_file_are_checked(ui, folder):
     ui.get_log("browser")  # Chromium notes the refusal.
 
 
-@pytest.mark.long
 def test_pictures_of_a_folder_and_one_that_is_sent(ui, folder):
     pick(ui, "#next").click()
     wait(ui, lambda b: b.execute_script("return picture.name") == "b.png")
@@ -299,7 +294,6 @@ def test_a_bad_picture_is_told_and_the_page_goes_on(ui, folder):
     ui.get_log("browser")  # Chromium notes the refusal.
 
 
-@pytest.mark.long
 def test_two_tabs_at_once(ui, server):
     color_point(ui, 20, 20)
     first, own = ui.current_window_handle, result(ui)
@@ -316,7 +310,6 @@ def test_two_tabs_at_once(ui, server):
     assert len(points(ui)) == 2
 
 
-@pytest.mark.long
 def test_colors_from_the_distribution(ui):
     before = result(ui)
     pick(ui, "#distribution").click()
@@ -324,7 +317,6 @@ def test_colors_from_the_distribution(ui):
     assert result(ui) != before
 
 
-@pytest.mark.long
 def test_the_statistics_of_another_picture(browser, folder):
     page = started(folder, "global_hints")
     try:
@@ -354,7 +346,6 @@ def test_nothing_is_wider_than_the_window_and_axe_finds_nothing(ui, server, size
     assert serious_violations(ui) == []
 
 
-@pytest.mark.long
 def test_a_screenshot_shows_the_points(ui):
     color_point(ui, 60, 40)
     shot = np.asarray(Image.open(io.BytesIO(pick(ui, "#pad").screenshot_as_png)).convert("RGB"))

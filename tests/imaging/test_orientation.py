@@ -6,7 +6,12 @@ import torch
 from scipy.stats import chisquare
 
 from unpaired.core.randomness import generators_for
-from unpaired.imaging.orientation import ORIENTATIONS, orient, orient_at_random
+from unpaired.imaging.orientation import (
+    ORIENTATIONS,
+    mirror_at_random,
+    orient,
+    orient_at_random,
+)
 
 
 def test_the_eight_orientations_are_different_and_keep_every_pixel():
@@ -33,3 +38,16 @@ def test_the_orientation_belongs_to_the_sample():
     (whole,) = orient_at_random(generators_for(0, range(4), "test", "cpu"), image)
     (last,) = orient_at_random(generators_for(0, [3], "test", "cpu"), image[3:])
     assert torch.equal(whole[3:], last)
+
+
+def test_half_of_the_pictures_are_mirrored_alike_in_all_batches():
+    images = torch.rand(64, 3, 4, 6)
+    generators = generators_for(0, range(64), "test", "cpu")
+    mirrored, other = mirror_at_random(generators, images, images + 1)
+    flipped = (mirrored == images.flip(-1)).flatten(1).all(1)
+    kept = (mirrored == images).flatten(1).all(1)
+    assert (flipped ^ kept).all()
+    assert 20 < flipped.sum() < 44
+    assert torch.equal(other, mirrored + 1)
+    (alone,) = mirror_at_random(generators_for(0, [9], "test", "cpu"), images[9:10])
+    assert torch.equal(alone[0], mirrored[9])

@@ -66,6 +66,7 @@ def test_what_a_table_sets_is_measured_too(clock, monkeypatch):
     assert three == pytest.approx(3 * one, rel=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [path.stem[5:] for path in TABLES.glob("table*.yaml")])
 def test_every_training_of_a_table_can_take_the_step_that_is_measured(number, clock, monkeypatch):
     monkeypatch.setattr(costs, "take_step", lambda *_, **__: None)

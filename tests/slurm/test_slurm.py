@@ -11,9 +11,9 @@ import pytest
 
 from tests.slurm.conftest import SMOKE, TABLE, make_project
 from tests.workflow.test_interruptions import ARGUMENTS as LOCAL_ARGUMENTS
-from tests.workflow.test_interruptions import undisturbed, wait_for_checkpoint, weights
+from tests.workflow.test_interruptions import trained, undisturbed, wait_for_checkpoint, weights
 
-__all__ = ["undisturbed"]  # a fixture
+__all__ = ["trained", "undisturbed"]  # fixtures
 
 pytestmark = [pytest.mark.slurm, pytest.mark.long]
 

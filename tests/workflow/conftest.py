@@ -28,9 +28,13 @@ TABLE = "results/table1.part.csv"
 
 @dataclass
 class Project:
-    """A working copy whose own ``src`` is the package that runs."""
+    """A working copy whose own ``src`` is the package that runs.
+
+    settings: what its smoke runs have besides SMOKE.
+    """
 
     folder: Path
+    settings: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", *arguments]
@@ -63,7 +67,7 @@ class Project:
         )
 
     def smoke(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(*SMOKE, *arguments, "--", TABLE)
+        return self.run(*SMOKE, *self.settings, *arguments, "--", TABLE)
 
     def planned_rules(self, *arguments: str) -> set[str]:
         """Return the rules that a smoke run would execute now."""
@@ -77,7 +81,7 @@ class Project:
 
     def copy(self, folder: Path, *results: str) -> Project:
         """Return a fresh clone with some of this project's results copied over, times kept."""
-        clone = Project(make_copy(folder))
+        clone = Project(make_copy(folder), self.settings)
         for name in results:
             shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
         return clone
@@ -109,7 +113,10 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """A project with a finished smoke run; tests must not change it."""
-    done = Project(make_copy(tmp_path_factory.mktemp("finished") / "project"))
-    result = done.smoke()
+    return finish(Project(make_copy(tmp_path_factory.mktemp("finished") / "project")))
+
+
+def finish(project: Project) -> Project:
+    result = project.smoke()
     assert result.returncode == 0, result.stdout + result.stderr
-    return done
+    return project

@@ -11,7 +11,13 @@ import yaml
 from PIL import Image
 
 from tests.workflow.conftest import Project, make_copy
-from tests.workflow.test_every_method import CAMERA, NO_MEASURED_BUDGETS, TINY, make_less
+from tests.workflow.test_every_method import (
+    CAMERA,
+    NO_MEASURED_BUDGETS,
+    SMALL_PHOTOGRAPHS,
+    TINY,
+    make_less,
+)
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
@@ -119,7 +125,7 @@ def test_pictures_that_changed_unseen_are_one_line(clone):
 
 def test_synthesized_pairs_are_made_again_from_a_source_that_was_deleted_too(project):
     """What made them, which took long, stays as it is."""
-    make_less(project, NO_MEASURED_BUDGETS)
+    make_less(project, NO_MEASURED_BUDGETS | SMALL_PHOTOGRAPHS)
 
     def run_pairs(*options):
         config = [*TINY, *CAMERA, "methods=[lud_vae]"]

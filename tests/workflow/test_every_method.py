@@ -81,6 +81,18 @@ FEW_JUDGMENTS = {
         '{"traditional": 400, "cnn": 400}': '{"traditional": 40, "cnn": 40}',
     },
     "src/unpaired/systems/perceptual/distortions/growth.py": {"PATCHES = 24": "PATCHES = 4"},
+    "src/unpaired/systems/features/sources/drawn_things.py": {'"train": 4000': '"train": 40'},
+}
+SMALL_PHOTOGRAPHS = {
+    "src/unpaired/data/sources/simulated_camera.py": {
+        'phone), record.arrays["image"]': 'phone), record.arrays["image"][:320, :320]',
+    },
+}
+FEW_PORTRAITS = {
+    "src/unpaired/systems/few_shot/sources/drawn_portraits.py": {
+        "range(581, 3_581)": "range(581, 645)",
+        "range(3_581, 3_837)": "range(3_581, 3_613)",
+    },
 }
 
 
@@ -126,6 +138,7 @@ def test_every_row_is_run(project):
 @pytest.mark.parametrize("number", [2, 6])
 def test_every_row_on_real_noise_is_run(project, number):
     """Rows of Table 7 are those of Table 6 with other settings."""
+    make_less(project, SMALL_PHOTOGRAPHS)
     lines = lines_of(project, number, *CAMERA)
     assert all(float(line["value"]) > 0 for line in lines)
     table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
@@ -203,9 +216,13 @@ def test_every_hint_is_told_and_drawn(project):
 @pytest.mark.long
 def test_every_distance_is_judged_and_drawn(project):
     make_less(project, FEW_JUDGMENTS)
-    tiny = "lpips: {images_seen: 100, width: 0.1}, distorting_autoencoder: {images_seen: 8}"
+    own = {
+        "lpips": {"images_seen": 100, "width": 0.1},
+        "distorting_autoencoder": {"images_seen": 8},
+        "cross_channel": {"images_seen": 32, "width": 0.1},
+    }
     figures = ["two_afc", "two_afc_jnd", "lpips_weights", "disagreements", "distortions"]
-    settings = [*TINY[:-1], f"overrides={{{tiny}}}", "noises=[none]", "testsets=null"]
+    settings = [*TINY[:-1], f"overrides={json.dumps(own)}", "noises=[none]", "testsets=null"]
     targets = ["results/table20.csv", *(f"results/figures/{name}.png" for name in figures)]
     done = project.run(*settings, "--", *targets)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -231,6 +248,7 @@ def test_every_distance_is_judged_and_drawn(project):
 @pytest.mark.workflow
 @pytest.mark.long
 def test_every_reconstruction_of_few_pairs_is_run_and_drawn(project):
+    make_less(project, FEW_PORTRAITS)
     network = {"widths": "8 16", "groups": 4}
     tiny = {
         method: DEMO_OVERRIDES[method] | network | {"images_seen": 20, "validate_every_images": 10}
@@ -285,6 +303,7 @@ def test_every_translation_is_run_and_drawn(project):
 @pytest.mark.workflow
 @pytest.mark.long
 def test_every_picture_is_sent_and_drawn(project):
+    make_less(project, FEW_PORTRAITS)
     own = {
         "ddpm": {"widths": "8 16", "groups": 4, "images_seen": 32},
         "portrait_features": {"images_seen": 64},
@@ -307,7 +326,7 @@ def test_every_picture_is_sent_and_drawn(project):
     table = load_table(REPOSITORY / "config/tables/table9.yaml")
     assert {line["method"] for line in lines} == {row.name for row in table.rows if not row.only_at}
     assert {line["setting"] for line in lines} == set(table.noises)
-    assert {line["n_images"] for line in lines} == {"256"}
+    assert {line["n_images"] for line in lines} == {"32"}
     arrived = {line["method"]: line["value"] for line in lines if line["metric"] == "arrived"}
     assert float(arrived["commin"]) == 100
     status = {(line["method"], line["metric"]): line["status"] for line in lines}

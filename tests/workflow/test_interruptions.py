@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 
 import psutil
 import pytest
+
+from tests.workflow.conftest import Project, make_copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
@@ -24,6 +27,8 @@ ARGUMENTS = [
     "--",
     "results/table1.part.csv",
 ]
+# What is at stake is the training, for which data sets are packed already.
+TRAINING = ["--until", "train", *ARGUMENTS]
 
 
 def weights(project):
@@ -55,84 +60,98 @@ def worker_of(run):
     raise AssertionError("no training process")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    from tests.workflow.conftest import Project, make_copy
-
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A project with a finished training that nothing disturbed; tests must not change it."""
     project = Project(make_copy(tmp_path_factory.mktemp("undisturbed") / "project"))
-    done = project.run(*ARGUMENTS)
+    done = project.run(*TRAINING)
     assert done.returncode == 0, done.stdout + done.stderr
-    return weights(project)
+    return project
 
 
-def finish(project, undisturbed):
-    done = project.run(*ARGUMENTS)
+@pytest.fixture(scope="session")
+def undisturbed(trained):
+    """The weights of that training."""
+    return weights(trained)
+
+
+@pytest.fixture
+def packed(trained, project):
+    """A fresh copy of the project whose data sets are packed already."""
+    for name in ("results/packs", "results/data_sets", ".snakemake"):
+        shutil.copytree(trained.folder / name, project.folder / name)
+    return project
+
+
+def finish(project, undisturbed, arguments=TRAINING):
+    done = project.run(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert weights(project) == undisturbed
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert "resume after" in log
-    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
+    assert "Nothing to be done" in (again := project.run(*arguments)).stdout + again.stderr
 
 
 def test_kill_9_of_everything(project, undisturbed):
+    """From nothing to the table."""
     run = project.start(*ARGUMENTS)
     wait_for_checkpoint(project, run)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    finish(project, undisturbed)
+    finish(project, undisturbed, ARGUMENTS)
 
 
-def test_kill_9_of_the_worker(project, undisturbed):
-    run = project.start(*ARGUMENTS)
-    wait_for_checkpoint(project, run)
+def test_kill_9_of_the_worker(packed, undisturbed):
+    run = packed.start(*TRAINING)
+    wait_for_checkpoint(packed, run)
     worker_of(run).kill()
     run.communicate(timeout=60)
     assert run.returncode != 0
-    finish(project, undisturbed)
+    finish(packed, undisturbed)
 
 
-def orphan_of_a_killed_run(project):
+def orphan_of_a_killed_run(packed):
     """Kill Snakemake alone in the middle of a training, and return what goes on with it."""
-    run = project.start(*ARGUMENTS)
-    wait_for_checkpoint(project, run)
+    run = packed.start(*TRAINING)
+    wait_for_checkpoint(packed, run)
     orphan = worker_of(run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     return orphan
 
 
-def test_kill_9_of_snakemake_alone(project, undisturbed):
+def test_kill_9_of_snakemake_alone(packed, undisturbed):
     """The worker lives on as an orphan; the next run waits for it or takes over."""
-    orphan = orphan_of_a_killed_run(project)
+    orphan = orphan_of_a_killed_run(packed)
     assert orphan.is_running()
-    done = project.run(*ARGUMENTS)
+    done = packed.run(*TRAINING)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert weights(project) == undisturbed
+    assert weights(packed) == undisturbed
 
 
-def test_what_a_worker_finished_alone_is_taken_over(project, undisturbed):
-    orphan_of_a_killed_run(project).wait(120)
-    about = (project.folder / "results/models").glob("*/model.json")
+def test_what_a_worker_finished_alone_is_taken_over(packed, undisturbed):
+    orphan_of_a_killed_run(packed).wait(120)
+    about = (packed.folder / "results/models").glob("*/model.json")
     made = {path: path.read_bytes() for path in about}
     assert len(made) == 1
-    done = project.run(*ARGUMENTS)
+    done = packed.run(*TRAINING)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert weights(project) == undisturbed
+    assert weights(packed) == undisturbed
     assert all(path.read_bytes() == content for path, content in made.items())
-    log = next((project.folder / "results/logs/train").iterdir()).read_text()
+    log = next((packed.folder / "results/logs/train").iterdir()).read_text()
     assert "which was finished after its run had ended" in log
     assert "train on" not in log
-    assert not list((project.folder / "results/work").rglob("*.finished"))
-    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
+    assert not list((packed.folder / "results/work").rglob("*.finished"))
+    assert "Nothing to be done" in (again := packed.run(*TRAINING)).stdout + again.stderr
 
 
-def test_sigterm_of_the_worker_saves_before_it_ends(project, undisturbed):
-    run = project.start(*ARGUMENTS)
-    wait_for_checkpoint(project, run)
+def test_sigterm_of_the_worker_saves_before_it_ends(packed, undisturbed):
+    run = packed.start(*TRAINING)
+    wait_for_checkpoint(packed, run)
     worker_of(run).terminate()
     output, _ = run.communicate(timeout=60)
     assert "run the same command again to go on from there" in output
-    finish(project, undisturbed)
+    finish(packed, undisturbed)
 
 
 def test_sigterm_of_everything(project, undisturbed):
@@ -142,7 +161,7 @@ def test_sigterm_of_everything(project, undisturbed):
     os.killpg(run.pid, signal.SIGTERM)
     run.communicate(timeout=30)
     assert run.returncode != 0
-    finish(project, undisturbed)
+    finish(project, undisturbed, ARGUMENTS)
 
 
 def test_a_second_run_at_once_stops_with_one_line(project):

@@ -9,6 +9,7 @@ from unpaired import catalog
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.long
 def test_everything_at_demo_scale(project):
     assert_planned(project)
 

@@ -26,12 +26,11 @@ def orient_at_random(generators: list[Generator], *batches: Tensor) -> list[Tens
     ]
 
 
-def mirror_at_random(generators: list[Generator], images: Tensor) -> Tensor:
-    """Mirror every image of B x C x H x W left to right, or not; one generator per image."""
+def mirror_at_random(generators: list[Generator], *batches: Tensor) -> list[Tensor]:
+    """Mirror every image of B x C x H x W left to right, or not; one generator per image.
+
+    Images of the same place in several ``batches`` are mirrored alike.
+    """
     drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
-    return torch.stack(
-        [
-            image.flip(-1) if mirrored else image
-            for image, mirrored in zip(images, drawn, strict=True)
-        ]
-    )
+    mirrored = torch.tensor(drawn, device=batches[0].device).view(-1, 1, 1, 1)
+    return [torch.where(mirrored, batch.flip(-1), batch) for batch in batches]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,7 +14,7 @@ from unpaired.data.disjoint import check_disjoint
 from unpaired.data.pack_writing import write_pack
 from unpaired.data.packs import Pack
 from unpaired.data.records import Record
-from unpaired.data.sources import sidd, simulated_camera
+from unpaired.data.sources import embedded, sidd, simulated_camera
 from unpaired.data.sources.sidd import PATTERN_OF_PHONE, Instance, read_metadata
 from unpaired.data.sources.simulated_camera import (
     BENCHMARK,
@@ -30,12 +32,27 @@ from unpaired.data.sources.simulated_camera import (
 )
 from unpaired.imaging import bayer, camera
 
+HEIGHT_PX, WIDTH_PX = 300, 400
+
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
+def rendered(tmp_path_factory) -> Iterator[Path]:
+    """The files of a camera that sees, as long as they are there, a part of every photograph."""
     folder = tmp_path_factory.mktemp("sidd")
-    render(folder)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("train_records", "test_records"):
+            patch.setattr(embedded, name, parts(getattr(embedded, name)))
+        render(folder)
+        yield folder
+
+
+def parts(read):
+    def read_parts(folder):
+        for record in read(folder):
+            part = record.arrays["image"][:HEIGHT_PX, :WIDTH_PX]
+            yield replace(record, arrays={"image": part})
+
+    return read_parts
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +80,7 @@ def test_files_lie_and_look_as_those_of_sidd(rendered):
     with h5py.File(place / f"{number}_NOISY_RAW_010.MAT") as file:
         assert file.userblock_size == 512
         assert file["x"].dtype == np.float32
-        assert file["x"].shape == (600, 400)  # width x height
+        assert file["x"].shape == (WIDTH_PX, HEIGHT_PX)
         assert file["x"].attrs["MATLAB_class"] == b"single"
     metadata = scipy.io.loadmat(place / f"{number}_METADATA_RAW_010.MAT")["metadata"][0, 0]
     assert metadata["UnknownTags"][0]["ID"].ravel()[0] == 33422
@@ -103,7 +120,7 @@ def test_phones_see_one_photograph_alike(raw_pairs):
     for record in of_first_scene:
         colors = simulated_camera.colors_of(instance_of(record))
         # Means of 10 x 10 pixels: the red one of two patterns lies at different places.
-        planes = record.arrays["clean"][..., [0, 1, 3]].reshape(20, 10, 30, 10, 3).mean((1, 3))
+        planes = record.arrays["clean"][..., [0, 1, 3]].reshape(15, 10, 20, 10, 3).mean((1, 3))
         pictures.append(camera.to_srgb(planes, colors))
     assert len(pictures) == 5
     for picture in pictures[1:]:

@@ -182,6 +182,7 @@ def test_the_page_stands_alone_and_shows_the_same_place(noisy, tmp_path):
     assert "failing failed: the loss is not finite" in page
 
 
+@pytest.mark.long
 def test_a_trained_winner_is_saved_and_can_be_used(noisy, tmp_path, monkeypatch):
     monkeypatch.setattr(Neighbor2Neighbor, "read_outs", ("plain", "other"))
     output = tmp_path / "out"

@@ -129,6 +129,7 @@ def test_distances_and_features_are_what_they_are_called():
         assert network.pooled(first).shape == (5, 8 * 3 + 8 * 4)
 
 
+@pytest.mark.long
 def test_features_learn_what_tells_portraits_apart(tmp_path):
     pack = portrait_pack(tmp_path / "learn.h5", range(100, 260), "learn")
     method = features(images_seen=1600, batch_size=32, learning_rate=3e-3)

@@ -132,6 +132,7 @@ def test_swatches_begin_at_the_upper_left():
     assert (cells[1:] == 255).all()
 
 
+@pytest.mark.long
 def test_the_stage_draws_all_with_tiny_models(pack, tmp_path, capsys):
     command = ["--test", str(pack.path), "--device", "cpu"]
     for option, method in (("points", "local_hints"), ("statistics", "global_hints")):

@@ -124,6 +124,7 @@ def test_bars_are_as_long_as_the_correlations(tmp_path):
     assert blue[1] > 1.5 * blue[0] > 0
 
 
+@pytest.mark.long
 def test_the_stage_writes_numbers_and_the_figure(noisy_packs, tmp_path):
     """All sizes, of a model with weights; those of distances that order perfectly are 1."""
     torch.manual_seed(0)

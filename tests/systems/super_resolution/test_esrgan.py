@@ -111,6 +111,7 @@ def test_without_the_weights_there_is_neither_discriminator_nor_feature_network(
     assert torch.isclose(found["loss"], (made - batch()["large"]).abs().mean())
 
 
+@pytest.mark.long
 def test_pairs_of_the_degradation_teach_more_than_bicubic_ones(tmp_path):
     """White noise on small pictures: who has seen it removes it."""
     noisy, clean = pairs_pack(tmp_path / "p.h5"), clean_pack(tmp_path / "c.h5")

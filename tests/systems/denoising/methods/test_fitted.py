@@ -46,6 +46,7 @@ def image() -> Tensor:
     return with_noise(photograph(0, 150, 64), NOISE_STD)
 
 
+@pytest.mark.long
 def test_gains(method):
     clean = photograph(0, 150, 96)
     noisy = with_noise(clean, NOISE_STD)

@@ -152,6 +152,7 @@ def test_unknown_settings_suggest_the_nearest():
         make(noise_parameter="per-image")
 
 
+@pytest.mark.long
 def test_mean_is_blind_and_posterior_mean_is_not():
     method = make(global_residual=True, noise_parameter="per_image")
     torch.nn.init.normal_(method.network.last.weight, std=0.1)

@@ -121,6 +121,7 @@ def prior() -> DDPM:
     return DDPM(DDPMConfig(images_seen=8, **about))
 
 
+@pytest.mark.long
 def test_sud2_goes_on_from_another_and_a_killed_training_ends_the_same(
     supervised, packs, tmp_path, monkeypatch
 ):

@@ -102,6 +102,7 @@ def test_pink_noise_has_a_slope_of_minus_one():
     assert slope.item() == pytest.approx(-1, abs=0.05)
 
 
+@pytest.mark.long
 def test_a_short_training_restores_but_leaves_artifacts(train_pack):
     """The corrupted input is 14 dB from the clean image, the product nearer, but far from equal."""
     options = {"images_seen": 1600, "batch_size": 8, "patch_px": 32, "learning_rate": 3e-3}

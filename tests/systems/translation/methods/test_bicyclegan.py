@@ -235,6 +235,7 @@ def test_a_killed_training_ends_in_the_same_weights(tmp_path):
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
+@pytest.mark.long
 def test_an_encoder_learns_what_its_pairs_differ_in(tmp_path):
     """Reconstructions by codes must be far better than those by codes of other pictures."""
     pack = facade_pack(tmp_path / "pack.h5", range(40))

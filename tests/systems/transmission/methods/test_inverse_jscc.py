@@ -50,6 +50,7 @@ def pictures():
     return made_of((50, 51))
 
 
+@pytest.mark.long
 def test_pictures_of_the_generator_are_recovered_better_than_it_began(pictures, make_pack):
     learned_from = made_of(range(100, 164)).permute(0, 2, 3, 1).numpy()
     pack = make_pack({f"{k}": to_uint8(one) for k, one in enumerate(learned_from)})

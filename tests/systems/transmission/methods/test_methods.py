@@ -99,6 +99,7 @@ def of_channel(method, condition, pack):
     return method.train(), samples
 
 
+@pytest.mark.long
 def test_the_coarse_part_learns_to_mimic_the_channel_down_to_its_floor(shades):
     method, samples = of_channel(
         tiny.invertible(std=None, images_seen=1200, batch_size=16, learning_rate=5e-3),

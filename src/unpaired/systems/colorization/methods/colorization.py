@@ -203,7 +203,8 @@ class Colorization(Method):
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         """``batch["image"]``: sRGB in [0, 1], B x 3 x P x P, P a multiple of ``multiple_px``."""
         generators = state.generators(batch["sample"], "mirror")
-        lab = rgb_to_lab(mirror_at_random(generators, batch["image"]))
+        (rgb,) = mirror_at_random(generators, batch["image"])
+        lab = rgb_to_lab(rgb)
         stride = self.network.output_stride_px
         ab = lab[:, 1:, ::stride, ::stride]
         weights = is_colored(ab).to(ab.dtype)[:, None, None]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unpaired.core.errors import UnpairedError, check_choice
 from unpaired.imaging.color.lab import rgb_to_lab
+from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
 from unpaired.networks.alexnet_caffe import LAYERS, CaffeAlexNet
@@ -92,16 +93,8 @@ class CaffeEncoder(Method):
     def mirrored(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         """Return a batch's pictures, each with all of its fields mirrored left to right or not."""
         generators = state.generators(batch["sample"], "mirror")
-        drawn = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
         shown = {key: batch[key] for key in PICTURES if key in batch}
-        return {
-            key: torch.where(
-                torch.tensor(drawn, device=picture.device).view(-1, 1, 1, 1),
-                picture.flip(-1),
-                picture,
-            )
-            for key, picture in shown.items()
-        }
+        return dict(zip(shown, mirror_at_random(generators, *shown.values()), strict=True))
 
     def finish(self) -> None:
         """Absorb batch normalization into the convolutions (section 5.4)."""

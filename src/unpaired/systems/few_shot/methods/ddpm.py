@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.averaging import AveragedWeights
 from unpaired.learning.diffusion import Schedule, chain, draw, posterior, spaced, to_signed
 from unpaired.learning.method import Method, Phase, TrainingState
@@ -97,9 +98,7 @@ class DDPM(Method):
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         picture = to_signed(batch["image"])
         generators = state.generators(batch["sample"], "diffusion")
-        mirrored = [bool(torch.randint(2, (), generator=g, device=g.device)) for g in generators]
-        flipped = torch.tensor(mirrored, device=picture.device).view(-1, 1, 1, 1)
-        picture = torch.where(flipped, picture.flip(-1), picture)
+        (picture,) = mirror_at_random(generators, picture)
         steps = self.config.timesteps
         times = [torch.randint(steps, (), generator=g, device=g.device) for g in generators]
         noise = draw(generators, tuple(picture.shape[1:]))

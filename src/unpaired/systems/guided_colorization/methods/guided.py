@@ -85,7 +85,7 @@ class GuidedColorizer(Method):
 
     def _mirrored(self, batch: dict[str, Tensor], state: TrainingState) -> tuple[Tensor, Tensor]:
         """Return pictures, each mirrored or not, in RGB and in Lab."""
-        rgb = mirror_at_random(state.generators(batch["sample"], "mirror"), batch["image"])
+        (rgb,) = mirror_at_random(state.generators(batch["sample"], "mirror"), batch["image"])
         return rgb, rgb_to_lab(rgb)
 
     def _padding(self, lightness: Tensor) -> tuple[int, int, int, int]:

@@ -17,12 +17,12 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
 from unpaired.networks import deepjscc
 from unpaired.networks.diffusion_unet import widths_of
 from unpaired.systems.transmission.channel import add_noise, complex_symbols, normalized
-from unpaired.systems.transmission.mirroring import mirrored
 from unpaired.systems.transmission.sending import Arrived, Channel, all_came
 
 
@@ -78,7 +78,7 @@ class DeepJSCC(Method):
 
     def losses(self, batch: dict[str, Tensor], state: TrainingState) -> dict[str, Tensor]:
         generators = state.generators(batch["sample"], "channel")
-        picture = mirrored(batch["image"], generators)
+        (picture,) = mirror_at_random(generators, batch["image"])
         low, high = self.config.snr_min_db, self.config.snr_max_db
         drawn = torch.stack([torch.rand((), generator=g, device=g.device) for g in generators])
         snr_db = low + (high - low) * drawn

@@ -17,12 +17,12 @@ from unpaired.catalog.system import Condition
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
+from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.diffusion import to_signed
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
 from unpaired.systems.transmission.channel import add_noise, one_for_each, snr_of
 from unpaired.systems.transmission.matching import codec_of
-from unpaired.systems.transmission.mirroring import mirrored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ class LearnedForChannel(Method):
         of the picture can tell of either.
         """
         generators = state.generators(batch["sample"], "channel")
-        picture, codec = mirrored(batch["image"], generators), codec_of(self.others)
+        (picture,) = mirror_at_random(generators, batch["image"])
+        codec = codec_of(self.others)
         snr_db = one_for_each(float(self.snr_db), picture)
         symbols = codec.encode(picture, snr_db)
         first, second = (
