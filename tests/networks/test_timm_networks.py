@@ -94,15 +94,17 @@ def test_without_a_hub_and_a_cache_it_is_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_timm_is_imported_for_its_own_networks_alone():
-    """It takes a second, for which neither commands nor the training of a denoiser should wait."""
+def test_timm_and_sklearn_are_imported_where_they_are_needed_alone():
+    """Each takes a second, for which neither commands nor other jobs should wait."""
     code = """
 import sys
 import unpaired.cli, unpaired.stages.train, unpaired.systems.perceptual.distance
 from unpaired.learning.create import create
 create("n2c", width=8)
 create("lpips", width=0.1)
-assert "timm" not in sys.modules
+create("colorization", width=4)
+create("cross_channel", width=0.1)
+assert not {"timm", "sklearn"} & set(sys.modules)
 create("lpips", net="test_resnet", form="unweighted")
 assert "timm" in sys.modules
 """

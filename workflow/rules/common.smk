@@ -571,8 +571,16 @@ def hold_run_lock():
         exit_with(error)
 
 
-# What takes seconds to load: PyTorch, and what its optimizers load at their first step.
-LOADED_AHEAD = ["unpaired.stages.train", "unpaired.stages.evaluate", "torch._dynamo"]
+# What takes seconds to load: PyTorch, what its optimizers load at their first step, and what many
+# metrics and networks are made of.
+LOADED_AHEAD = [
+    "unpaired.stages.train",
+    "unpaired.stages.evaluate",
+    "torch._dynamo",
+    "scipy.io",
+    "scipy.ndimage",
+    "torchvision.models",
+]
 JOBS_WORTH_IT = 4
 SERVERS = []  # Held: one ends when the pipe to it does.
 

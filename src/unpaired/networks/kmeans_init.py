@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -112,6 +111,9 @@ def patch_centroids(patches: np.ndarray, count: int, *key: object) -> np.ndarray
     whitened = centered @ whitening
     lengths = np.linalg.norm(whitened, axis=1, keepdims=True)
     whitened /= np.maximum(lengths, np.finfo(np.float64).tiny)
+    # Here, since it takes a second to load: every job of these networks would pay for it.
+    from sklearn.cluster import MiniBatchKMeans
+
     clustering = MiniBatchKMeans(
         count,
         batch_size=BATCH_PER_FILTER * count,
