@@ -42,9 +42,7 @@ class ClusterProject(Project):
     def command(self, *arguments: str) -> list[str]:
         soon = ["--seconds-between-status-checks", "1", "--latency-wait", "10"]
         if self.profile == "profiles/slurm":
-            # A job here takes ten seconds or more. The plugin looks for what has ended when these
-            # are over, and waits for ten more seconds each time that nothing has.
-            soon += ["--slurm-init-seconds-before-status-checks", "15"]
+            soon += ["--slurm-init-seconds-before-status-checks", "1"]
         return super().command("--profile", self.profile, *soon, *arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -89,7 +90,14 @@ def finish(project, undisturbed, arguments=TRAINING):
     assert weights(project) == undisturbed
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert "resume after" in log
-    assert "Nothing to be done" in (again := project.run(*arguments)).stdout + again.stderr
+    assert_nothing_to_do(project, arguments)
+
+
+def assert_nothing_to_do(project, arguments):
+    again = project.run(*arguments)
+    text = again.stdout + again.stderr
+    assert again.returncode == 0, text
+    assert not re.search(r"^Job \d+:", text, re.MULTILINE), text
 
 
 def test_kill_9_of_everything(project, undisturbed):
@@ -142,7 +150,7 @@ def test_what_a_worker_finished_alone_is_taken_over(packed, undisturbed):
     assert "which was finished after its run had ended" in log
     assert "train on" not in log
     assert not list((packed.folder / "results/work").rglob("*.finished"))
-    assert "Nothing to be done" in (again := packed.run(*TRAINING)).stdout + again.stderr
+    assert_nothing_to_do(packed, TRAINING)
 
 
 def test_sigterm_of_the_worker_saves_before_it_ends(packed, undisturbed):
