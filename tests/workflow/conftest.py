@@ -104,19 +104,22 @@ def make_copy(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def smoke_settings() -> tuple[str, ...]:
+    """What smoke runs have besides SMOKE; a folder of tests may override it."""
+    return ()
+
+
 @pytest.fixture
-def project(tmp_path) -> Project:
+def project(tmp_path, smoke_settings) -> Project:
     """A fresh copy of the project without results."""
-    return Project(make_copy(tmp_path / "a project"))
+    return Project(make_copy(tmp_path / "a project"), smoke_settings)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
+def finished(tmp_path_factory, smoke_settings) -> Project:
     """A project with a finished smoke run; tests must not change it."""
-    return finish(Project(make_copy(tmp_path_factory.mktemp("finished") / "project")))
-
-
-def finish(project: Project) -> Project:
-    result = project.smoke()
+    done = Project(make_copy(tmp_path_factory.mktemp("finished") / "project"), smoke_settings)
+    result = done.smoke()
     assert result.returncode == 0, result.stdout + result.stderr
-    return project
+    return done

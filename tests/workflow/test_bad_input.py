@@ -28,12 +28,36 @@ def refused(project, message, *arguments):
     [
         ("sede=[1]", "unknown key 'sede'; did you mean 'seeds'"),
         ("training.precision=fp32", "in braces: 'training={precision: fp32}'"),
+        pytest.param(
+            "methods=[]",
+            "methods: Value error, holds nothing; name one at least, or leave it out",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "overrides={n2n: {images_sen: 3}}",
+            "config: overrides: method 'n2n' has no setting 'images_sen'; did you mean",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "methods=[n2nn]",
+            "methods: the table has no 'n2nn'; did you mean 'n2n'",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "noises=[gauss26]",
+            "noises: the table has no 'gauss26'; did you mean 'gauss25'",
+            marks=pytest.mark.long,
+        ),
         ("testsets=[kodax]", "testsets: the table has no 'kodax'; did you mean 'kodak'"),
+        pytest.param(
+            "training={images_sen: 3}",
+            "unknown key 'training.images_sen'; did you mean",
+            marks=pytest.mark.long,
+        ),
         ("train_set=imagenet_val", "data set 'imagenet_val': data_root is not set; get ILSVRC2012"),
     ],
 )
 def test_wrong_settings(project, setting, message):
-    """Of each kind one; what else is refused, the tests of settings and of plans say."""
     refused(project, message, setting, "--", TABLE)
     assert not (project.folder / "results").exists()
 

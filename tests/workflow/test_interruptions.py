@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import time
@@ -28,8 +27,6 @@ ARGUMENTS = [
     "--",
     "results/table1.part.csv",
 ]
-# What is at stake is the training, for which data sets are packed already.
-TRAINING = ["--until", "train", *ARGUMENTS]
 
 
 def weights(project):
@@ -63,105 +60,101 @@ def worker_of(run):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A project with a finished training that nothing disturbed; tests must not change it."""
+    """A project with a finished run that nothing disturbed; tests must not change it."""
     project = Project(make_copy(tmp_path_factory.mktemp("undisturbed") / "project"))
-    done = project.run(*TRAINING)
+    done = project.run(*ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 
 
 @pytest.fixture(scope="session")
 def undisturbed(trained):
-    """The weights of that training."""
+    """The weights of that run."""
     return weights(trained)
 
 
 @pytest.fixture
 def packed(trained, project):
-    """A fresh copy of the project whose data sets are packed already."""
+    """The project's data sets are packed already."""
     for name in ("results/packs", "results/data_sets", ".snakemake"):
         shutil.copytree(trained.folder / name, project.folder / name)
-    return project
 
 
-def finish(project, undisturbed, arguments=TRAINING):
-    done = project.run(*arguments)
+def finish(project, undisturbed):
+    done = project.run(*ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert weights(project) == undisturbed
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert "resume after" in log
-    assert_nothing_to_do(project, arguments)
-
-
-def assert_nothing_to_do(project, arguments):
-    again = project.run(*arguments)
-    text = again.stdout + again.stderr
-    assert again.returncode == 0, text
-    assert not re.search(r"^Job \d+:", text, re.MULTILINE), text
+    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
 
 
 def test_kill_9_of_everything(project, undisturbed):
-    """From nothing to the table."""
     run = project.start(*ARGUMENTS)
     wait_for_checkpoint(project, run)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    finish(project, undisturbed, ARGUMENTS)
+    finish(project, undisturbed)
 
 
-def test_kill_9_of_the_worker(packed, undisturbed):
-    run = packed.start(*TRAINING)
-    wait_for_checkpoint(packed, run)
+@pytest.mark.usefixtures("packed")
+def test_kill_9_of_the_worker(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
     worker_of(run).kill()
     run.communicate(timeout=60)
     assert run.returncode != 0
-    finish(packed, undisturbed)
+    finish(project, undisturbed)
 
 
-def orphan_of_a_killed_run(packed):
+def orphan_of_a_killed_run(project):
     """Kill Snakemake alone in the middle of a training, and return what goes on with it."""
-    run = packed.start(*TRAINING)
-    wait_for_checkpoint(packed, run)
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
     orphan = worker_of(run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     return orphan
 
 
-def test_kill_9_of_snakemake_alone(packed, undisturbed):
+@pytest.mark.usefixtures("packed")
+def test_kill_9_of_snakemake_alone(project, undisturbed):
     """The worker lives on as an orphan; the next run waits for it or takes over."""
-    orphan = orphan_of_a_killed_run(packed)
+    orphan = orphan_of_a_killed_run(project)
     assert orphan.is_running()
-    done = packed.run(*TRAINING)
+    done = project.run(*ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert weights(packed) == undisturbed
+    assert weights(project) == undisturbed
 
 
-def test_what_a_worker_finished_alone_is_taken_over(packed, undisturbed):
-    orphan_of_a_killed_run(packed).wait(120)
-    about = (packed.folder / "results/models").glob("*/model.json")
+@pytest.mark.usefixtures("packed")
+def test_what_a_worker_finished_alone_is_taken_over(project, undisturbed):
+    orphan_of_a_killed_run(project).wait(120)
+    about = (project.folder / "results/models").glob("*/model.json")
     made = {path: path.read_bytes() for path in about}
     assert len(made) == 1
-    done = packed.run(*TRAINING)
+    done = project.run(*ARGUMENTS)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert weights(packed) == undisturbed
+    assert weights(project) == undisturbed
     assert all(path.read_bytes() == content for path, content in made.items())
-    log = next((packed.folder / "results/logs/train").iterdir()).read_text()
+    log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert "which was finished after its run had ended" in log
     assert "train on" not in log
-    assert not list((packed.folder / "results/work").rglob("*.finished"))
-    assert_nothing_to_do(packed, TRAINING)
+    assert not list((project.folder / "results/work").rglob("*.finished"))
+    assert "Nothing to be done" in (again := project.run(*ARGUMENTS)).stdout + again.stderr
 
 
-def test_sigterm_of_the_worker_saves_before_it_ends(packed, undisturbed):
-    run = packed.start(*TRAINING)
-    wait_for_checkpoint(packed, run)
+@pytest.mark.usefixtures("packed")
+def test_sigterm_of_the_worker_saves_before_it_ends(project, undisturbed):
+    run = project.start(*ARGUMENTS)
+    wait_for_checkpoint(project, run)
     worker_of(run).terminate()
     output, _ = run.communicate(timeout=60)
     assert "run the same command again to go on from there" in output
-    finish(packed, undisturbed)
+    finish(project, undisturbed)
 
 
+@pytest.mark.usefixtures("packed")
 def test_sigterm_of_everything(project, undisturbed):
     """As a batch system ends a job: a signal to all processes, and some time to end."""
     run = project.start(*ARGUMENTS)
@@ -169,7 +162,7 @@ def test_sigterm_of_everything(project, undisturbed):
     os.killpg(run.pid, signal.SIGTERM)
     run.communicate(timeout=30)
     assert run.returncode != 0
-    finish(project, undisturbed, ARGUMENTS)
+    finish(project, undisturbed)
 
 
 def test_a_second_run_at_once_stops_with_one_line(project):

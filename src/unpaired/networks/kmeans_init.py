@@ -102,6 +102,9 @@ def patch_centroids(patches: np.ndarray, count: int, *key: object) -> np.ndarray
     patches: M x D with M >= count. At most ``count`` principal components are kept. The product of
     a filter with a patch is that of centroid and whitened patch, up to a constant.
     """
+    # Here, since it takes a second to load: every job of these networks would pay for it.
+    from sklearn.cluster import MiniBatchKMeans
+
     centered = patches - patches.mean(axis=0)
     variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
     kept = np.flatnonzero(variances > VARIANCE_FROM * variances[-1])[-count:]
@@ -111,9 +114,6 @@ def patch_centroids(patches: np.ndarray, count: int, *key: object) -> np.ndarray
     whitened = centered @ whitening
     lengths = np.linalg.norm(whitened, axis=1, keepdims=True)
     whitened /= np.maximum(lengths, np.finfo(np.float64).tiny)
-    # Here, since it takes a second to load: every job of these networks would pay for it.
-    from sklearn.cluster import MiniBatchKMeans
-
     clustering = MiniBatchKMeans(
         count,
         batch_size=BATCH_PER_FILTER * count,

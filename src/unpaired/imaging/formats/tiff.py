@@ -107,9 +107,10 @@ def _is_imagej(tag: Tag) -> bool:
 
 def _counts_pixels(tag: Tag) -> bool:
     """Tell whether a tag is ImageJ's, OME's or tifffile's description of an array."""
-    if tag.code != DESCRIPTION:
-        return _is_imagej(tag)
-    return tag.value.startswith((b"ImageJ=", b'{"shape"')) or b"<OME" in tag.value
+    is_of_array = tag.code == DESCRIPTION and (
+        tag.value.startswith(b'{"shape"') or b"<OME" in tag.value
+    )
+    return is_of_array or _is_imagej(tag)
 
 
 def _retyped(tag: Tag) -> Tag:
