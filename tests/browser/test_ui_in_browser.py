@@ -17,6 +17,7 @@ pytest.importorskip("selenium", reason="needs selenium: pip install -e '.[test]'
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
@@ -247,10 +248,10 @@ def test_points_are_kept_beside_the_picture_and_loaded_again(ui, folder):
     pick(ui, "#clear").click()
     settled(ui)
     pick(ui, "#save").click()
-    ui.switch_to.alert.dismiss() if wait(ui, lambda b: b.switch_to.alert) else None
+    wait(ui, alert_is_present()).dismiss()
     wait(ui, lambda _: "Nothing saved" in status(ui))
     assert json.loads(kept.read_text())["points"] == wanted
-    show(ui, ui.current_url) if ui.current_url.startswith("http") else None
+    show(ui, ui.current_url)
     settled(ui)
     assert points(ui) == wanted
 

@@ -11,13 +11,6 @@ import yaml
 from PIL import Image
 
 from tests.workflow.conftest import Project, make_copy
-from tests.workflow.test_every_method import (
-    CAMERA,
-    NO_MEASURED_BUDGETS,
-    SMALL_PHOTOGRAPHS,
-    TINY,
-    make_less,
-)
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
@@ -121,27 +114,3 @@ def test_pictures_that_changed_unseen_are_one_line(clone):
     assert done.returncode == 1
     assert "delete results/data_sets/learned.json and run again" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_synthesized_pairs_are_made_again_from_a_source_that_was_deleted_too(project):
-    """What made them, which took long, stays as it is."""
-    make_less(project, NO_MEASURED_BUDGETS | SMALL_PHOTOGRAPHS)
-
-    def run_pairs(*options):
-        config = [*TINY, *CAMERA, "methods=[lud_vae]"]
-        done = project.run(*config, *options, "--", "results/table6.part.csv")
-        text = done.stdout + done.stderr
-        assert done.returncode == 0, text
-        return re.findall(r"^Job \d+: (.*)$", text, re.MULTILINE)
-
-    run_pairs()
-    shutil.rmtree(project.folder / "results/packs")
-    assert run_pairs("-n") == []
-    path = project.folder / "src/unpaired/systems/denoising/methods/dncnn.py"
-    path.write_text(path.read_text() + "\nNEW = 1\n")
-    trained, scored, assembled = run_pairs()
-    assert trained.startswith("Train dncnn")
-    assert (scored.split()[0], assembled.split()[0]) == ("Evaluate", "Assemble")
-    (log,) = (project.folder / "results/logs/train").glob("dncnn-*.log")
-    assert ".h5: 10 pairs" in log.read_text()
-    assert run_pairs("-n") == []

@@ -40,7 +40,6 @@ TINY = [
     "training={images_seen: 4, patch_px: 64}",
     f"overrides={json.dumps(TINY_OVERRIDES)}",
 ]
-CAMERA = ["noises=[camera]", "testsets=null"]
 # Constants of a copy of the project: less drawn data, made and scored in the same way.
 FEW_SCENES = {
     "src/unpaired/data/sources/color_scenes.py": {
@@ -82,11 +81,6 @@ FEW_JUDGMENTS = {
     },
     "src/unpaired/systems/perceptual/distortions/growth.py": {"PATCHES = 24": "PATCHES = 4"},
     "src/unpaired/systems/features/sources/drawn_things.py": {'"train": 4000': '"train": 40'},
-}
-SMALL_PHOTOGRAPHS = {
-    "src/unpaired/data/sources/simulated_camera.py": {
-        'phone), record.arrays["image"]': 'phone), record.arrays["image"][:320, :320]',
-    },
 }
 FEW_PORTRAITS = {
     "src/unpaired/systems/few_shot/sources/drawn_portraits.py": {
@@ -131,19 +125,6 @@ def test_every_row_is_run(project):
         row for row in table.rows if "gauss25" in (row.noises or table.noises) and not row.weights
     ]
     assert len(lines) == 2 * len(rows)
-
-
-@pytest.mark.workflow
-@pytest.mark.long
-@pytest.mark.parametrize("number", [2, 6])
-def test_every_row_on_real_noise_is_run(project, number):
-    """Rows of Table 7 are those of Table 6 with other settings."""
-    make_less(project, SMALL_PHOTOGRAPHS)
-    lines = lines_of(project, number, *CAMERA)
-    assert all(float(line["value"]) > 0 for line in lines)
-    table = load_table(REPOSITORY / f"config/tables/table{number}.yaml")
-    assert len(lines) == 2 * len(table.rows)
-    assert {line["dataset"] for line in lines} == {table.testsets[0]}
 
 
 @pytest.mark.workflow

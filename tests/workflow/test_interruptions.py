@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--config",
     "methods=[neighbor2neighbor]",
     "device=cpu",
-    "training={images_seen: 800, patch_px: 64, checkpoint_seconds: 0.2}",
+    "training={images_seen: 400, patch_px: 64, checkpoint_seconds: 0.2}",
     "--",
     "results/table1.part.csv",
 ]
