@@ -133,7 +133,8 @@ def test_an_ancestral_chain_is_one_step_in_the_mean_and_an_implicit_one_is_not(s
 
 
 def test_times_fall_from_the_start_to_above_zero():
-    assert spaced(torch.tensor([100, 20]), 3).tolist() == [[100, 67, 33], [20, 13, 7]]
+    assert spaced(torch.tensor([100, 20]), 3).tolist() == [[100, 66, 33], [20, 13, 6]]
+    assert spaced(torch.tensor([999]), 1000).tolist() == [list(range(999, -1, -1))]
     assert spaced(torch.tensor([999]), 1).tolist() == [[999]]
 
 

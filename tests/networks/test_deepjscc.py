@@ -10,6 +10,7 @@ from unpaired.networks.deepjscc import (
     GDN,
     AttentionBlock,
     AttentionFeatures,
+    LowerBound,
     decoder,
     encoder,
 )
@@ -41,6 +42,33 @@ def test_gdn_starts_as_published_and_its_parameters_stay_where_a_root_exists():
         layer.gamma.fill_(-5.0)
     # Bounded below, by 1e-6 and by 0.
     torch.testing.assert_close(layer(features), features / 1e-6**0.5, rtol=1e-3, atol=0)
+
+
+def test_gdn_learns_how_channels_weigh_on_each_other():
+    """Weights between channels start at their bound, 0, and must be able to leave it."""
+    torch.manual_seed(0)
+    wanted, layer = GDN(3), GDN(3)
+    with torch.no_grad():
+        wanted.gamma.copy_(torch.tensor([[0.3, 0.4, 0.1], [0.2, 0.5, 0.6], [0.5, 0.1, 0.2]]).sqrt())
+    adam = torch.optim.Adam(layer.parameters(), lr=0.01)
+    for _ in range(600):
+        features = torch.randn(4, 3, 8, 8)
+        loss = (layer(features) - wanted(features)).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    torch.testing.assert_close(layer.gamma**2, wanted.gamma**2, rtol=0, atol=0.05)
+
+
+def test_the_lower_bound_holds_and_lets_go():
+    values = torch.tensor([-1.0, 0.5, 0.5, 2.0, 2.0], requires_grad=True)
+    bounded = LowerBound.apply(values, 0.5)
+    assert bounded.tolist() == [0.5, 0.5, 0.5, 2.0, 2.0]
+    bounded.backward(torch.tensor([-3.0, -3.0, 3.0, -3.0, 3.0]))
+    assert values.grad.tolist() == [-3.0, -3.0, 3.0, -3.0, 3.0]
+    values.grad = None
+    LowerBound.apply(values, 1.0).backward(torch.tensor([3.0, -3.0, 3.0, -3.0, 3.0]))
+    assert values.grad.tolist() == [0.0, -3.0, 0.0, -3.0, 3.0]
 
 
 def test_attention_features_scale_channels_by_their_means_and_the_snr():

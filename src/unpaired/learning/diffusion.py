@@ -119,9 +119,12 @@ def implicit_mean(
 
 
 def spaced(start: Tensor, steps: int) -> Tensor:
-    """Return times that fall evenly from ``start``, B, towards 0: B x steps, whole numbers."""
-    share = 1 - torch.arange(steps, device=start.device) / steps
-    return (start[:, None] * share).round().long()
+    """Return times that fall evenly from ``start``, B, towards 0: B x steps, whole numbers.
+
+    With a step for every time they are all times: start, start - 1, ..., 0.
+    """
+    left = steps - torch.arange(steps, device=start.device)
+    return start[:, None] * left // steps
 
 
 def chain(

@@ -16,10 +16,27 @@ from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
 
-PEDESTAL = 2.0**-36  # So that a parameter of 0 still has a gradient (Ballé's reparametrization).
+PEDESTAL = 2.0**-36  # So that the root of 0 still has a gradient (Ballé's reparametrization).
 BETA_MIN = 1e-6
 GAMMA_START = 0.1
 ATTENTION_AT = 2  # Halvings before the features that attention looks at.
+
+
+class LowerBound(torch.autograd.Function):
+    """max(x, bound), with the gradient of x where descent would raise x, or x is above the bound.
+
+    That of `clamp` is 0 at the bound and below, so what starts there would never move.
+    """
+
+    @staticmethod
+    def forward(ctx, values: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(values >= bound)
+        return values.clamp(min=bound)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (is_above,) = ctx.saved_tensors
+        return gradient * (is_above | (gradient < 0)), None
 
 
 class GDN(nn.Module):
@@ -35,8 +52,8 @@ class GDN(nn.Module):
         self.gamma = nn.Parameter((GAMMA_START * torch.eye(channels) + PEDESTAL).sqrt())
 
     def forward(self, features: Tensor) -> Tensor:
-        beta = self.beta.clamp(min=(BETA_MIN + PEDESTAL) ** 0.5) ** 2 - PEDESTAL
-        gamma = self.gamma.clamp(min=PEDESTAL**0.5) ** 2 - PEDESTAL
+        beta = LowerBound.apply(self.beta, (BETA_MIN + PEDESTAL) ** 0.5) ** 2 - PEDESTAL
+        gamma = LowerBound.apply(self.gamma, PEDESTAL**0.5) ** 2 - PEDESTAL
         norm = functional.conv2d(features.square(), gamma[:, :, None, None], beta)
         return features * (norm.sqrt() if self.inverse else norm.rsqrt())
 

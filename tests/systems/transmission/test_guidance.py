@@ -45,7 +45,7 @@ def chain(prior, take_back, received, *, zeta=1.0, steps=8, start=500, eta=1.0, 
 
 
 def test_without_guidance_every_step_is_that_of_ddpm_as_diffusers_has_it():
-    """All thousand steps of the posterior, and not those that Equation 11 prints."""
+    """All times one after another, by the posterior, and not by what Equation 11 prints."""
     torch.manual_seed(0)
     prior, seen = tiny.prior(timesteps=20), []
     given = prior.predict
@@ -58,8 +58,8 @@ def test_without_guidance_every_step_is_that_of_ddpm_as_diffusers_has_it():
     prior.predict = spy
     start = torch.randn(1, 3, 16, 16)
     about = {"zeta": 0.0, "norm": "l2", "eta": 1.0, "generators": generators(1)}
-    times = torch.arange(19, -1, -1)[None]
-    guided_chain(prior, lambda x, y: y, start, start, times, **about)
+    guided_chain(prior, lambda x, y: y, start, start, spaced(torch.tensor([19]), 20), **about)
+    assert [time for time, *_ in seen] == list(range(19, -1, -1))
     scheduler = DDPMScheduler(20, beta_start=1e-4, beta_end=0.02, clip_sample=True)
     own = generators(1)
     for (time, noisy, _), (_, after, _) in itertools.pairwise(seen):
@@ -135,9 +135,23 @@ def test_pictures_of_a_batch_do_not_touch_each_other():
 
 def test_step_sizes_are_the_papers_and_are_rescaled():
     assert [papers_zeta(snr) for snr in (-5, -3, -1, 1, 3, 5)] == [0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
-    assert scaled_zeta(0.4, 3 * 256**2, 1000) == pytest.approx(0.4)
+    for norm in ("l2", "squared"):
+        assert scaled_zeta(0.4, 3 * 256**2, 1000, norm) == pytest.approx(0.4)
     # An eighth of the side, and a twentieth of the steps.
-    assert scaled_zeta(0.4, 3 * 32**2, 50) == pytest.approx(0.4 / 8 * 20)
+    assert scaled_zeta(0.4, 3 * 32**2, 50, "l2") == pytest.approx(0.4 / 8 * 20)
+    assert scaled_zeta(0.4, 3 * 32**2, 50, "squared") == pytest.approx(0.4 * 20)
+
+
+@pytest.mark.parametrize("norm", ["l2", "squared"])
+def test_a_step_moves_pixels_as_far_in_small_pictures_as_in_large_ones(norm):
+    """Where every pixel is off by the same."""
+    moves = []
+    for side in (32, 256):
+        picture = torch.full((1, 3, side, side), 0.2, requires_grad=True)
+        distance(torch.zeros_like(picture), picture, norm).sum().backward()
+        zeta = scaled_zeta(0.5, picture.numel(), 1000, norm)
+        moves.append(float((zeta * picture.grad).abs().max()))
+    assert moves[0] == pytest.approx(moves[1], rel=1e-4)
 
 
 def test_the_norm_is_of_each_picture_and_its_square_is_the_square():

@@ -134,8 +134,9 @@ SYSTEM = System(
             "rrdb_l1:RRDBL1",
             packs=("clean",),
             deviations=(
-                "It starts from nothing and learns from the clean set of the table; the authors' "
-                "rows start from published weights, learned from DIV2K and Flickr2K.",
+                "It starts from nothing and learns from the clean set of AIM 2019, for the rows of "
+                "NTIRE 2020 too; the authors' rows start from published weights, learned from "
+                "DIV2K and Flickr2K.",
             ),
         ),
         "esrgan": _method(

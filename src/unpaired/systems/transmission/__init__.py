@@ -33,13 +33,15 @@ STEP_OF_NORM = (
     "those that DPS and the same authors' code take with the norm. The square is an option."
 )
 STEP_RESCALED = (
-    "The step size is rescaled for the size of pictures and the number of steps; at 256 x 256 "
-    "and 1,000 steps it is the printed one."
+    "The step size is rescaled for the number of steps, and that of the norm for the size of "
+    "pictures; at 256 x 256 and 1,000 steps it is the printed one."
 )
 POSTERIOR = "Equation 11 prints sqrt(alpha bar_t) before x_t; DDPM's sqrt(alpha_t) is taken."
 SIZES_OF_INN = (
-    "Split and sizes of the invertible network are not printed: an undecimated Haar split, whose "
-    "coarse part has the size of y, and the sizes of the same authors' later code."
+    "Split and sizes of the invertible network are not printed: one level of an undecimated Haar "
+    "split, whose coarse part has the size of y. Its networks have the widths of the same authors' "
+    "later code, but look at blocks of pixels (`squeeze_px`), where that code looks at each pixel, "
+    "on two levels, and is told a condition."
 )
 WEIGHTS_OF_INVERSE = (
     "What InverseJSCC weights squared error and LPIPS by, and its steps, are not known: those of "

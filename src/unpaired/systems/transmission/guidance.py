@@ -34,13 +34,15 @@ def papers_zeta(snr_db: float) -> float:
     return next(zeta for limit, zeta in PAPERS_ZETA if snr_db < limit)
 
 
-def scaled_zeta(zeta: float, numbers: int, steps: float) -> float:
+def scaled_zeta(zeta: float, numbers: int, steps: float, norm: str) -> float:
     """Return a step size for pictures of so many numbers, and so many steps over all times.
 
-    The norm grows with the root of the numbers, and a picture that is larger than the paper's takes
-    longer steps in proportion; fewer steps must each go farther.
+    Fewer steps must each go farther. The gradient of the norm, whose length does not depend on the
+    size of a picture, moves each number of a larger one by less, in proportion to the root of how
+    many there are; that of the square moves each number by what it is off.
     """
-    return zeta * (numbers / PAPERS_NUMBERS) ** 0.5 * PAPERS_STEPS / steps
+    size = (numbers / PAPERS_NUMBERS) ** 0.5 if norm == "l2" else 1.0
+    return zeta * size * PAPERS_STEPS / steps
 
 
 def distance(taken_back: Tensor, picture: Tensor, norm: str) -> Tensor:

@@ -163,7 +163,7 @@ class CommIN(Receiver):
     def zeta(self, snr_db: float, picture: Tensor) -> float:
         """Return the step size for a batch of pictures, B x C x H x W."""
         steps = self.config.steps / self.config.start
-        own = scaled_zeta(papers_zeta(snr_db), picture[0].numel(), steps)
+        own = scaled_zeta(papers_zeta(snr_db), picture[0].numel(), steps, self.config.norm)
         return self.config.guidance * own
 
     def improved(self, received: Tensor, snr_db: float, generators: list[Generator]) -> Tensor:
