@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from unpaired.networks.bicyclegan import (
     TO_ALL,
@@ -59,6 +60,20 @@ def test_critics_and_encoders_have_the_parameters_of_the_layer_table():
     assert count(ResnetEncoder()) == convolution(3, 64, 4) + resnet + heads
     plain = [(3, 64), (64, 128), (128, 256), (256, 256), (256, 256)]
     assert count(ConvEncoder()) == sum(convolution(*pair, 4) for pair in plain) + heads
+
+
+def test_a_critic_normalizes_after_every_layer_but_the_last():
+    torch.manual_seed(0)
+    (critic, *_), picture = TwoScaleCritic(width=4).scales, 100 * torch.randn(2, 3, 128, 128)
+    convolutions = [layer for layer in critic.layers if isinstance(layer, nn.Conv2d)]
+    before = critic(picture)
+    for number, convolution in enumerate(convolutions):
+        given = convolution.weight.clone()
+        with torch.no_grad():
+            convolution.weight *= 3
+            is_the_same = torch.allclose(critic(picture), before, atol=1e-2 * float(before.std()))
+            convolution.weight.copy_(given)
+        assert is_the_same == (number < len(convolutions) - 1)
 
 
 def test_patches_of_the_critic_have_70_and_140_pixels():

@@ -92,6 +92,14 @@ def test_points_of_largest_error_are_where_the_mean_error_is_and_do_not_overlap(
     assert taken.max() == 1
 
 
+def test_the_error_of_a_point_is_the_distance_of_its_color():
+    true = torch.zeros(1, 2, 64, 64)
+    true[0, :, 10:17, 10:17] = torch.tensor([30.0, 40.0])[:, None, None]  # Off by 50.
+    true[0, 0, 40:47, 40:47] = 45
+    ((first,),) = max_error_patches(1, lambda patches: torch.zeros_like(true), true)
+    assert (first.top + 1, first.left + 1) == (13, 13)
+
+
 def test_points_of_largest_error_end_where_none_fits():
     true = torch.ones(1, 2, 9, 9)
     (found,) = max_error_patches(50, lambda patches: torch.zeros_like(true), true)

@@ -54,6 +54,16 @@ def test_random_real_pictures_are_outputs_of_the_training_set(pack):
     assert len(set(drawn)) > 3
 
 
+def test_random_real_pictures_have_the_size_of_the_input(pack):
+    """Squares that are learned from are larger than those that are scored."""
+    control, whole = RealPictures(), torch.zeros(1, 3, 32, 32)
+    control.take_pictures(pack, seed=1)
+    pictures = control.sampled(whole, [torch.Generator().manual_seed(0)])
+    small = control.sampled(whole[..., ::2, ::2], [torch.Generator().manual_seed(0)])
+    assert small.shape == (1, 3, 16, 16)
+    assert small.mean((2, 3)).numpy() == pytest.approx(pictures.mean((2, 3)).numpy(), abs=0.01)
+
+
 def test_diversity_is_the_mean_distance_of_consecutive_samples(pack):
     row = score(TrueStyles(), pack, None, repeats=4, **ABOUT).rows[0]
     outputs = sampled(TrueStyles(), pack, 0, 4, CPU).outputs

@@ -153,8 +153,9 @@ OF_LABELS = (
 )
 OF_PROBES = (
     "The solver of the paper's classifiers is not published. Here they are fitted by L-BFGS with a "
-    "penalty on weights, to the features of one crop from the middle of every training picture; "
-    "the authors train on crops at random places, mirrored or not."
+    "penalty on weights, to the features of one crop from the middle of every training picture, "
+    "each brought to mean 0 and deviation 1; the authors train on crops at random places, mirrored "
+    "or not, and normalize every channel."
 )
 
 OF_SQUARES = (
@@ -192,6 +193,7 @@ SYSTEM = System(
             deviations=(
                 "How targets are made small the paper does not say: single pixels are taken. The "
                 "solver of its encoders is not published; that of its colorizer's AlexNet is used.",
+                "Losses of a network that learns two tasks are averaged; Equation 5.4 adds them.",
             ),
         ),
         "image_labels": _method("labels:Labels", deviations=(OF_LABELS,)),

@@ -1,9 +1,9 @@
 """Linear classifiers on frozen features (Zhang 2018, section 5.5.1): one for every convolution.
 
-Features after the ReLU are resized to about as many numbers per layer and normalized by mean and
-deviation of the training pictures, as batch normalization without scale and shift does. They are
-computed once per picture and kept in files of half floats, from which the classifiers are fitted a
-block at a time: memory does not grow with the number of pictures.
+Features after the ReLU are resized to about as many numbers per layer, each of which is normalized
+by its mean and deviation over the training pictures. They are computed once per picture and kept in
+files of half floats, from which the classifiers are fitted a block at a time: memory does not grow
+with the number of pictures.
 
 The authors' solver is not published. Here the mean cross-entropy with a quadratic penalty is
 minimized over all pictures by L-BFGS, which has no learning rate to guess.

@@ -43,6 +43,19 @@ OF_DENOISER = (
     "The Gaussian denoiser is the diffusion model, asked once at the time of that noise; the "
     "authors train another network on the same pictures."
 )
+OF_RAMP = "The weight of labels grows from 0 over the first 30 % of a training (`ramp_share`)."
+OF_CHAIN = (
+    "Labels of sud2 are made by DDIM, from outputs brought into [-1, 1]; the paper names DDPM, by "
+    "which labels are in the mean those of one step."
+)
+OF_PENALTY = (
+    "The penalty is the mean square of the correlations of latents, less the mean of their batch; "
+    "the paper prints the correlation itself, and neither layer nor sign."
+)
+OF_NETWORK = (
+    "The network adds to its measurement; gradients are cut to length 1, weights are averaged, and "
+    "pictures mirrored. The paper says U-Net."
+)
 
 
 def _name(prefix: str, reader: str) -> str:
@@ -166,10 +179,10 @@ SYSTEM = System(
         ),
         "portrait_features": _method("portrait_features:PortraitFeatures", packs=("clean",)),
         "supervised_start": _method("supervised:Supervised", packs=("pairs",)),
-        "supervised": _method("supervised:Supervised", packs=("pairs",)),
-        "sud": _method("sud:SUD", **_BY_PRIOR, deviations=(OF_DENOISER,)),
-        "sud_noise": _method("sud_noise:SUDNoise", **_BY_PRIOR, deviations=(OF_DENOISER,)),
-        "sud2": _method("sud2:SUD2", **_BY_PRIOR),
+        "supervised": _method("supervised:Supervised", packs=("pairs",), deviations=(OF_NETWORK,)),
+        "sud": _method("sud:SUD", **_BY_PRIOR, deviations=(OF_DENOISER, OF_RAMP)),
+        "sud_noise": _method("sud_noise:SUDNoise", **_BY_PRIOR, deviations=(OF_DENOISER, OF_RAMP)),
+        "sud2": _method("sud2:SUD2", **_BY_PRIOR, deviations=(OF_CHAIN, OF_RAMP, OF_PENALTY)),
         "cyclegan": _method("cyclegan:CycleGAN", packs=("noisy", "clean")),
         "cyclegan_ssl": _method(
             "cyclegan_ssl:CycleGANSSL", packs=("pairs", "noisy"), roles=("labeler",)
@@ -201,7 +214,8 @@ SYSTEM = System(
                 "Rows start from the network of `start`, so that they differ in what they add to "
                 "the pairs alone; the paper does not say where its methods start.",
                 "Which portraits are pairs, measurements, pictures and test, and which parts of a "
-                "face are missing, the paper does not say.",
+                "face are missing, the paper does not say. Sets are told apart by the numbers of "
+                "pictures, and may share people.",
             ),
         )
     },

@@ -132,7 +132,12 @@ SYSTEM = System(
             ),
         ),
         "edit_propagation": MethodEntry(
-            f"{HERE}.methods.edit_propagation:EditPropagation", is_trained=False
+            f"{HERE}.methods.edit_propagation:EditPropagation",
+            is_trained=False,
+            deviations=(
+                "Edit propagation works in CIE Lab, as all colorizers here; Levin's code works in "
+                "YIQ.",
+            ),
         ),
     },
     scorers={
@@ -145,6 +150,8 @@ SYSTEM = System(
                 "the shorter side, 3 pixels at least.",
                 "Points of largest error do not overlap. Where no more of them fit, a picture gets "
                 "fewer than its column says; the score file tells how many.",
+                "Colors that no screen shows lose chroma until one does; the authors clip red, "
+                "green and blue, and cut them off to 8 bits.",
                 "Which 1,000 pictures of ImageNet the thesis took is not known; here they are the "
                 "first of the list that the authors published for chapter 2.",
             ),

@@ -186,7 +186,10 @@ SYSTEM = System(
                 "does so with every 1x1 kernel, SqueezeNet's own among them.",
                 "The ranking network has leaky ReLUs (slope 0.2), as the authors' code; the thesis "
                 "says ReLU.",
-                "The published rows are version 0.1, of which the thesis prints no numbers.",
+                "All rows scale what networks see as version 0.1 does, and the published weights "
+                "are its; the numbers of the thesis are of version 0.0, which does not.",
+                "Weights multiply squared differences, as in the authors' code; Equation 6.1 "
+                "squares them too.",
             ),
         ),
         "distorting_autoencoder": _method(

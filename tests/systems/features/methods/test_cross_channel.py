@@ -59,6 +59,29 @@ def test_regression_is_half_the_square_at_every_8th_pixel():
     assert made.losses(given, STATE)["loss"].item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
+def test_each_task_may_have_its_own_loss():
+    """The ensembled row of Table 5.4: colors by classification, and by regression."""
+    given, made = batch(), method(tasks="l_to_ab l_to_ab", losses="classification regression")
+    losses = without_opinion(made).losses(given, STATE)
+    colors = made.mirrored_lab(given, STATE)[:, 1:, ::8, ::8]
+    assert losses["0_l_to_ab"].item() == pytest.approx(math.log(313), rel=1e-5)
+    expected = colors.square().sum(1).mean().item() / 2
+    assert losses["1_l_to_ab"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_half_of_the_input_is_zeroed_and_the_target_is_whole():
+    made = without_opinion(method(tasks="lab_to_lab", losses="regression", dropped=0.5))
+    given, shown = batch(), []
+    made.networks[0].register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    loss = made.losses(given, STATE)["loss"].item()
+    lab = made.mirrored_lab(given, STATE)
+    (seen,) = shown
+    is_there = seen != 0
+    assert is_there.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    torch.testing.assert_close(seen[is_there], 2 * lab[is_there])
+    assert loss == pytest.approx(lab[..., ::8, ::8].square().sum(1).mean().item() / 2, rel=1e-5)
+
+
 def test_a_network_of_several_tasks_has_their_mean():
     """Equation 5.5 with lambda = 1/3."""
     tasks = "l_to_ab ab_to_l lab_to_lab"

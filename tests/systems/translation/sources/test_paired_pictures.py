@@ -70,7 +70,7 @@ def test_a_missing_folder_is_told(tmp_path):
         ("facades_train", 286, False),
         ("facades_val", 256, False),
         ("maps_train", 600, False),
-        ("maps_val", 512, False),
+        ("maps_val", 256, False),
         ("edges2shoes_train", 256, True),
         ("edges2handbags_val", 256, True),
         ("night2day_train", 286, True),

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from unpaired.data.packs import Pack
 from unpaired.imaging.pixels import to_uint8
@@ -42,13 +43,20 @@ class RealPictures(Control):
         self.pack = pack
 
     def sampled(self, picture: Tensor, generators: list[Generator]) -> Tensor:
-        """Return an output of the set, 1 x 3 x H x W, for every generator; the input is ignored."""
+        """Return an output of the set for every generator: B x 3 x H x W, of the input's size.
+
+        Nothing else of the input counts.
+        """
         drawn = [
             int(torch.randint(len(self.pack), (), generator=one, device=one.device))
             for one in generators
         ]
         pictures = np.stack([self.pack.read_unit(index, "output") for index in drawn])
-        return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(picture.device)
+        outputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(picture.device)
+        size = picture.shape[-2:]
+        if outputs.shape[-2:] == size:
+            return outputs
+        return functional.interpolate(outputs, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 class TrueStyles(Control):
