@@ -45,7 +45,7 @@ OF_DENOISER = (
 )
 OF_RAMP = "The weight of labels grows from 0 over the first 30 % of a training (`ramp_share`)."
 OF_CHAIN = (
-    "Labels of sud2 are made by DDIM, from outputs brought into [-1, 1]; the paper names DDPM, by "
+    "Labels are made by DDIM, from outputs brought into [-1, 1]; the paper names DDPM, by "
     "which labels are in the mean those of one step."
 )
 OF_PENALTY = (
