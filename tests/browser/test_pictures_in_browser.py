@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
+from tests.conftest import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -166,7 +167,7 @@ def test_another_method_is_chosen(browser, addresses):
 
 def test_the_command_is_copied_or_marked(page):
     pick(page, "[data-copies]").click()
-    WebDriverWait(page, 5).until(lambda page: pick(page, "[role=status]").text)
+    WebDriverWait(page, PATIENCE_SECONDS).until(lambda page: pick(page, "[role=status]").text)
     assert pick(page, "code").text == COMMAND
 
 

@@ -21,6 +21,7 @@ from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
+from tests.conftest import PATIENCE_SECONDS
 from unpaired.systems.guided_colorization.page.serve import start
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -61,8 +62,8 @@ def ui(browser, server, folder):
     assert browser.get_log("browser") == []
 
 
-def wait(browser, condition, seconds=15):
-    return WebDriverWait(browser, seconds, 0.05).until(condition)
+def wait(browser, condition):
+    return WebDriverWait(browser, PATIENCE_SECONDS, 0.05).until(condition)
 
 
 def status(browser):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import PATIENCE_SECONDS
 from tests.workflow.conftest import SMOKE, TABLE
 from unpaired.core.locks import WITHOUT_LOCKS
 
@@ -81,7 +82,7 @@ def test_a_kill_in_packing(project, tmp_path):
         Image.fromarray(noise).save(project.folder / "many" / f"{number}.png", compress_level=0)
     pack = ["--cores", "1", "--config", "folders={many: many}", "--", "results/packs/many.h5"]
     run = project.start(*pack)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not leftovers(project) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(run.pid, signal.SIGKILL)

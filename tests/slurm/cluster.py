@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.conftest import PATIENCE_SECONDS
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 
 CONFIGURATION = """\
@@ -26,6 +28,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 MpiDefault=none
+MinJobAge=0
 ReturnToService=2
 KillWait=10
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
@@ -112,7 +115,7 @@ class Cluster:
     def start_node(self) -> None:
         """Start slurmd, and wait until the node takes jobs."""
         self._start("slurmd", "-D")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while self.run("sinfo", "-h", "-o", "%T") not in ("idle", "mixed", "allocated"):
             if time.monotonic() > deadline:
                 logs = [path.read_text()[-2000:] for path in self.folder.glob("slurm*.log")]

@@ -9,6 +9,7 @@ from collections import Counter
 import psutil
 import pytest
 
+from tests.conftest import PATIENCE_SECONDS
 from tests.slurm.conftest import SMOKE, TABLE, make_project
 from tests.workflow.test_interruptions import ARGUMENTS as LOCAL_ARGUMENTS
 from tests.workflow.test_interruptions import trained, undisturbed, wait_for_checkpoint, weights
@@ -49,7 +50,7 @@ def worker_in(project) -> psutil.Process:
 
 def assert_finished_as(run, project, undisturbed):
     """The run ends well by itself, with the weights of an undisturbed one."""
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 0, output
     assert weights(project) == undisturbed
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
@@ -112,7 +113,7 @@ def test_a_killed_slurmd_loses_nothing(project, undisturbed):
     wait_for_checkpoint(project, run)
     project.cluster.kill_node()
     project.cluster.start_node()
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 0, output
     assert weights(project) == undisturbed
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.conftest import PATIENCE_SECONDS
 from unpaired.core.errors import UnpairedError
 from unpaired.core.processes import Processes
 
@@ -50,7 +51,7 @@ def start(folder: Path, pack, spec: dict, options: list[str], **environment) -> 
 
 def finish(*processes: subprocess.Popen) -> None:
     for process in processes:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, output
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import compileall
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE_SECONDS, REPOSITORY
+from tests.workflow import preloaded
 
 PARTS = ("Snakefile", "environment.yml", "profiles", "config", "workflow", "src")
 SMOKE = [
@@ -44,13 +50,15 @@ class Project:
         return os.environ | {"PYTHONPATH": str(self.folder / "src")}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if preloaded.can_run(self.environment):
+            return preloaded.run(list(arguments), self.folder, self.environment, PATIENCE_SECONDS)
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=1200,  # To end what hangs; a slow machine is no failure.
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 
@@ -90,18 +98,28 @@ class Project:
 def make_copy(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        source, target = REPOSITORY / part, folder / part
-        if source.is_dir():
-            # copyfile leaves the time of copying on the files, as a fresh clone has.
-            shutil.copytree(
-                source,
-                target,
-                copy_function=shutil.copyfile,
-                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
-            )
-        else:
-            shutil.copyfile(source, target)
+        _copy_part(_compiled_source() if part == "src" else REPOSITORY / part, folder / part)
     return folder
+
+
+def _copy_part(source: Path, target: Path, *ignored: str) -> None:
+    # copyfile leaves the time of copying on the files, as a fresh clone has.
+    if source.is_dir():
+        ignore = shutil.ignore_patterns(*ignored)
+        shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=ignore)
+    else:
+        shutil.copyfile(source, target)
+
+
+@cache
+def _compiled_source() -> Path:
+    """Return a copy of ``src`` that Python need not compile again for each copy of it."""
+    folder = Path(tempfile.mkdtemp(prefix="unpaired-"))
+    atexit.register(shutil.rmtree, folder)
+    _copy_part(REPOSITORY / "src", folder / "src", "__pycache__", "*.egg-info")
+    by_content = py_compile.PycInvalidationMode.CHECKED_HASH  # The files' times do not matter.
+    compileall.compile_dir(folder / "src", quiet=1, invalidation_mode=by_content)
+    return folder / "src"
 
 
 @pytest.fixture(scope="session")

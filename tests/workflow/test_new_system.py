@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from tests.conftest import REPOSITORY
+from tests.conftest import PATIENCE_SECONDS, REPOSITORY
 from tests.workflow.conftest import Project
 from tests.workflow.pages import blocks
 from unpaired.core.files import sha256_of
@@ -91,7 +91,7 @@ def scores(project: Project) -> list[dict[str, str]]:
 def kill_a_training_of_the_gan(project: Project) -> Path:
     """Kill a run with all its jobs in the middle of a training; return the model's folder."""
     process = project.start(*COMMAND)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, process.stdout.read()
         for checkpoint in project.folder.glob("results/work/hole_gan-*/checkpoint.safetensors"):

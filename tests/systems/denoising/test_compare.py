@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.conftest import PATIENCE_SECONDS
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
 from unpaired.cli import app
@@ -452,7 +453,7 @@ def test_a_real_comparison_is_stopped(tmp_path, number):
         before += line
     time.sleep(8)  # In the middle of its training.
     os.killpg(process.pid, number)  # The whole group, as a terminal does.
-    after, _ = process.communicate(timeout=60)
+    after, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, before + after
     assert "Traceback" not in before + after
     assert "stopped: 1 of 3 methods are done" in after
@@ -462,7 +463,7 @@ def test_a_real_comparison_is_stopped(tmp_path, number):
         f"next: unpaired denoise {tmp_path / 'a.tif'} --output restored --method cbm3d"
     )
     assert sorted(path.name for path in output.iterdir()) == ["comparison.csv", "comparison.html"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (left := alive_in_group(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left

@@ -19,6 +19,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
+from tests.conftest import PATIENCE_SECONDS
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
 from unpaired.cli import app
@@ -498,8 +499,8 @@ def command(*arguments):
     )
 
 
-def wait_for(condition, seconds=90):
-    end = time.monotonic() + seconds
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "what was waited for did not happen"
         time.sleep(0.05)
@@ -516,7 +517,7 @@ def test_a_stopped_training_goes_on(tmp_path, photographs):
     wait_for(state.is_file)
     time.sleep(4)
     os.killpg(process.pid, signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, told
     assert "Traceback" not in told
     assert "--resume goes on from here" in told
@@ -527,7 +528,7 @@ def test_a_stopped_training_goes_on(tmp_path, photographs):
     refused("other pictures or options", *other, "--resume")
     assert state.is_file()
     finished = command(*words, "--resume")
-    told, _ = finished.communicate(timeout=120)
+    told, _ = finished.communicate(timeout=PATIENCE_SECONDS)
     assert finished.returncode == 0, told
     assert "1 picture written to" in told
     assert not (out / UNFINISHED).exists()
@@ -543,10 +544,10 @@ def test_a_killed_restoration_goes_on_with_the_pictures_that_are_missing(tmp_pat
     process = command(*words)
     wait_for((out / "0.tif").is_file)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     first = (out / "0.tif").stat().st_mtime_ns
     finished = command(*words, "--resume")
-    told, _ = finished.communicate(timeout=200)
+    told, _ = finished.communicate(timeout=PATIENCE_SECONDS)
     assert finished.returncode == 0, told
     assert "4 pictures written to" in told
     assert (out / "0.tif").stat().st_mtime_ns == first
