@@ -267,18 +267,18 @@ def test_a_folder_without_permission_is_refused_beforehand(inside, tmp_path):
 
 
 def test_a_table_to_write_is_checked_as_well(tmp_path):
-    check_files(None)
-    check_files(tmp_path / "new" / "t.csv")
+    check_files(None, suffix=".csv")
+    check_files(tmp_path / "new" / "t.csv", suffix=".csv")
     assert not (tmp_path / "new").exists()
     (tmp_path / "t.csv").write_text("x")
-    check_files(tmp_path / "t.csv", overwrite=True)
+    check_files(tmp_path / "t.csv", suffix=".csv", overwrite=True)
     for path, reason in (
         (tmp_path / "t.csv", "there already"),
         (tmp_path / "t.csv" / "u.csv", "is a file, not a folder"),
         (tmp_path, "a folder, not a file"),
     ):
         with pytest.raises(UnpairedError, match=reason):
-            check_files(path)
+            check_files(path, suffix=".csv")
 
 
 def test_files_that_are_there_are_named_at_once(tmp_path):
@@ -286,8 +286,21 @@ def test_files_that_are_there_are_named_at_once(tmp_path):
     for path in paths[:2]:
         path.write_text("x")
     with pytest.raises(UnpairedError, match=r"a\.csv; \S*b\.csv: there already; .*--overwrite"):
-        check_files(*paths)
-    check_files(*paths, overwrite=True)
+        check_files(*paths, suffix=".csv")
+    check_files(*paths, suffix=".csv", overwrite=True)
+
+
+def test_another_suffix_and_an_input_are_refused_whatever_may_be_overwritten(tmp_path):
+    read = tmp_path / "read.png"
+    read.write_bytes(b"x")
+    with pytest.raises(UnpairedError, match=r"--map \S*map\.jpg: a \.png file is written"):
+        check_files(tmp_path / "map.jpg", suffix=".png", overwrite=True, option="--map")
+    link = tmp_path / "link.png"
+    link.symlink_to(read)
+    for path in (read, link):
+        with pytest.raises(UnpairedError, match=r"is an input; choose another --map"):
+            check_files(path, suffix=".png", overwrite=True, inputs=[read], option="--map")
+    assert read.read_bytes() == b"x"
 
 
 def test_what_is_left_out_is_told_in_a_line_for_every_reason():

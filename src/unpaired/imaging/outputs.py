@@ -126,26 +126,28 @@ def plan_outputs(inputs: Sequence[Path], output: Path, *, overwrite: bool = Fals
     return Outputs(targets, folder, is_file, tuple(left_out))
 
 
-def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+def refuse_existing(paths: Iterable[Path], overwrite: bool, option: str = "--output") -> None:
     """Raise UnpairedError for files that are there already, unless they may be overwritten.
 
-    Where a folder has the name of a file to write, overwriting does not help.
+    Where a folder has the name of a file to write, overwriting does not help. option: that names
+    the files.
     """
     there = [path for path in paths if os.path.lexists(path)]
     folders = [str(path) for path in there if path.is_dir()]
     if folders:
-        raise UnpairedError(f"{list_some(folders)}: a folder, not a file; choose another --output")
+        raise UnpairedError(f"{list_some(folders)}: a folder, not a file; choose another {option}")
     if there and not overwrite:
         raise UnpairedError(
-            f"{list_some(map(str, there))}: there already; choose another --output, or add "
+            f"{list_some(map(str, there))}: there already; choose another {option}, or add "
             "--overwrite"
         )
 
 
-def refuse_unwritable(folders: Iterable[Path]) -> None:
+def refuse_unwritable(folders: Iterable[Path], option: str = "--output") -> None:
     """Raise UnpairedError unless files can be written into every folder, which may not exist yet.
 
     A temporary file is created and removed in it, or in the nearest folder above that exists.
+    option: that names the files.
     """
     checked: dict[Path, Path] = {}
     for folder in folders:
@@ -153,7 +155,7 @@ def refuse_unwritable(folders: Iterable[Path]) -> None:
     for nearest, folder in checked.items():
         if not nearest.is_dir():
             raise UnpairedError(
-                f"{folder}: {nearest} is a file, not a folder; choose another --output"
+                f"{folder}: {nearest} is a file, not a folder; choose another {option}"
             )
         try:
             with tempfile.NamedTemporaryFile(dir=nearest, prefix=".unpaired-"):
@@ -161,18 +163,31 @@ def refuse_unwritable(folders: Iterable[Path]) -> None:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UnpairedError(
-                f"{folder}: cannot be written ({reason}); choose another --output"
+                f"{folder}: cannot be written ({reason}); choose another {option}"
             ) from None
 
 
-def check_files(*paths: Path | None, overwrite: bool = False) -> None:
+def check_files(
+    *paths: Path | None,
+    suffix: str,
+    overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
+    option: str = "--output",
+) -> None:
     """Check files that are to be written later, a table for instance; None is none.
 
-    Raises UnpairedError as `plan_outputs` does.
+    suffix: that their names must end in. inputs: what is read, which is never overwritten. option:
+    that names the files. Raises UnpairedError as `plan_outputs` does, and for another suffix.
     """
     named = [Path(path) for path in paths if path is not None]
-    refuse_existing(named, overwrite)
-    refuse_unwritable(path.parent for path in named)
+    read = {Path(path).resolve() for path in inputs if path is not None}
+    for path in named:
+        if path.suffix.lower() != suffix and not path.is_dir():
+            raise UnpairedError(f"{option} {path}: a {suffix} file is written; name one")
+        if path.resolve() in read:
+            raise UnpairedError(f"{path} is an input; choose another {option}")
+    refuse_existing(named, overwrite, option)
+    refuse_unwritable((path.parent for path in named), option)
 
 
 def results_in(folder: Path) -> list[Path]:

@@ -231,8 +231,9 @@ def score(
     CSV to write. Raises UnpairedError for answers that are not those of this study, and for an
     output that is there already, unless ``overwrite`` says so.
     """
-    check_files(output, overwrite=overwrite)
-    results, left_out = fooled(read_key(Path(folder) / "key.csv"), read_answers(answers))
+    key = Path(folder) / "key.csv"
+    check_files(output, suffix=".csv", overwrite=overwrite, inputs=[key, answers])
+    results, left_out = fooled(read_key(key), read_answers(answers))
     if output is not None:
         write_rows(output, [asdict(result) for result in results])
     lines = ["method: fooled (%), 95 % interval, standard error; sentinels fooled (%)"]

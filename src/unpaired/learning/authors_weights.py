@@ -144,7 +144,7 @@ def import_weights(
     """
     published: Published = catalog.load(_entry(method).imports_weights)
     output = output or weights_path(method, published.name_of(path, noise))
-    check_files(output, overwrite=overwrite)
+    check_files(output, suffix=".safetensors", overwrite=overwrite, inputs=[path])
     if is_model(path):
         raise UnpairedError(f"{path}: a model of this project already; use it with --model")
     save_model(output, method, published.read(path), dict(published.notes))
@@ -164,7 +164,7 @@ def import_packaged(
     if entry.packaged is None:
         raise UnpairedError(f"'{method}': no package has its weights; name its authors' file")
     outputs = {name: weights_path(method, name) for name in entry.packaged.names}
-    check_files(*outputs.values(), overwrite=overwrite)
+    check_files(*outputs.values(), suffix=".safetensors", overwrite=overwrite)
     published: Packed = catalog.load(entry.imports_weights)
     for name, built in published.read_packages(archives).items():
         save_model(outputs[name], method, built, dict(published.notes))

@@ -65,6 +65,15 @@ def test_made_noise_is_like_the_one_that_was_learned(learned):
     assert not np.array_equal(added[0], added[1])
 
 
+def test_a_model_of_something_else_is_replaced_only_when_asked_for(learned):
+    before = (learned / "camera" / "model.safetensors").read_bytes()
+    made = Folders(learned / "noisy", learned / "clean", learned / "camera")
+    with pytest.raises(UnpairedError, match=r"model\.safetensors: there already; .*--overwrite"):
+        learn(made, seed=2)
+    assert (learned / "camera" / "model.safetensors").read_bytes() == before
+    assert not (learned / "camera" / "work").exists()
+
+
 def test_the_noise_is_a_function_of_name_and_seed(learned, tmp_path):
     picture, model = learned / "clean/0.png", learned / "camera"
     found = []

@@ -86,7 +86,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_told(model, classes, tmp_
     [
         ({"layer": "conv6"}, "no layer 'conv6'"),
         ({"numbers": 0}, "numbers must be 1"),
-        ({"output": "found.parquet"}, "features are written as .npy"),
+        ({"output": "found.parquet"}, "found.parquet: a .npy file is written"),
         ({"side_px": 10}, "needs 23 px at least"),
     ],
 )

@@ -71,6 +71,30 @@ def test_the_command_writes_a_map(folders, model, tmp_path):
     assert np.asarray(Image.open(out)).shape == (62, 72, 3)
 
 
+def test_nothing_is_overwritten_unless_asked_for_and_pictures_never(folders, model, tmp_path):
+    first, second = (folder / "below" / "2.png" for folder in folders)
+    before = first.read_bytes()
+    command = ["distance", str(first), str(second), "--net", str(model)]
+
+    def refused(*more: str) -> str:
+        result = CliRunner().invoke(app, [*command, *more])
+        assert result.exit_code == 1
+        return str(result.exception)
+
+    table, map_path = tmp_path / "d.csv", tmp_path / "m.png"
+    assert "d.png: a .csv file is written" in refused("-o", str(tmp_path / "d.png"))
+    assert "is an input; choose another --map" in refused("--map", str(first), "--overwrite")
+    assert not table.exists()
+    writing = [*command, "-o", str(table), "--map", str(map_path)]
+    assert CliRunner().invoke(app, writing).exit_code == 0
+    assert "m.png: there already; choose another --map" in refused("--map", str(map_path))
+    assert "d.csv: there already; choose another --output" in refused("-o", str(table))
+    table.write_text("old")
+    assert CliRunner().invoke(app, [*writing, "--overwrite"]).exit_code == 0
+    assert table.read_text() != "old"
+    assert first.read_bytes() == before
+
+
 def test_a_jpeg_is_held_against_a_png_and_gray_against_color(folders, model):
     path = folders[1] / "below" / "1.png"
     Image.open(path).convert("L").save(path.with_suffix(".jpg"))
@@ -99,7 +123,7 @@ def test_bad_input_is_told_with_its_file(folders, model, tmp_path):
         distance(folders[0], pairs[1], options)
     with pytest.raises(UnpairedError, match=r"one pair of pictures, not 3"):
         distance(*folders, Options(str(model), map_path=tmp_path / "map.png"))
-    with pytest.raises(UnpairedError, match=r"name it \.png"):
+    with pytest.raises(UnpairedError, match=r"--map \S*map\.jpg: a \.png file is written"):
         distance(*pairs, Options(str(model), map_path=tmp_path / "map.jpg"))
     other = folders[1] / "below" / "2.png"
     with pytest.raises(UnpairedError, match=r"1\.png and .*2\.png: pictures of different shapes"):

@@ -84,7 +84,7 @@ def classify(folder: Path, output: Path | None, options: Options) -> Classified:
     weights that do not fit, a tree whose classes are not the classifier's, and an output that
     cannot be written; and if no picture at all can be read.
     """
-    check_files(output, overwrite=options.overwrite)
+    check_files(output, suffix=".csv", overwrite=options.overwrite, inputs=[options.labels])
     class_folders(folder)
     if options.labels:
         read_labels(options.labels)

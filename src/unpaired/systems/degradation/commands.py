@@ -40,7 +40,7 @@ def degrade(
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Another one draws other noise.")] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace pictures that are there already.")
+        bool, typer.Option("--overwrite", help="Replace what is there already.")
     ] = False,
 ) -> None:
     """Learn a degradation from pictures that do not match, or make clean pictures noisy with it.
@@ -48,7 +48,7 @@ def degrade(
     The noisy pictures and the clean ones they were made of are pairs to train a network on.
     """
     if model is None:
-        _learn(pictures, learn_from, clean, output, device, seed)
+        _learn(pictures, learn_from, clean, output, device, seed, overwrite)
         return
     if learn_from is not None or clean is not None or not pictures:
         raise UnpairedError(
@@ -70,6 +70,7 @@ def _learn(
     output: Path,
     device: str,
     seed: int,
+    overwrite: bool,
 ) -> None:
     if pictures or noisy is None or clean is None:
         raise UnpairedError(
@@ -77,7 +78,7 @@ def _learn(
         )
     from unpaired.systems.degradation.own_degradation import Folders, learn
 
-    learn(Folders(noisy, clean, output), device=device, seed=seed)
+    learn(Folders(noisy, clean, output), device=device, seed=seed, overwrite=overwrite)
     print(f"written to {output}; use it by: unpaired degrade CLEAN --model {output} --output DIR")
 
 

@@ -20,6 +20,7 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, sha256_of
 from unpaired.data.records import Record
 from unpaired.imaging.finding import find_pictures
+from unpaired.imaging.outputs import refuse_existing
 from unpaired.imaging.pictures import in_rgb, read_picture
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.model_names import FILE
@@ -68,11 +69,14 @@ class Folders:
     output: Path
 
 
-def learn(folders: Folders, *, device: str = "auto", seed: int = 1) -> Path:
+def learn(
+    folders: Folders, *, device: str = "auto", seed: int = 1, overwrite: bool = False
+) -> Path:
     """Learn a degradation from two folders of pictures; return the model's file.
 
     It goes on where it was interrupted, and is kept as long as nothing changes that it depends on.
-    Raises UnpairedError, before anything is learned, for folders that do not fit.
+    Raises UnpairedError, before anything is learned, for folders that do not fit, and where a model
+    of other pictures or another seed would be replaced, unless ``overwrite`` says so.
     """
     from unpaired.data.disjoint import check_disjoint
     from unpaired.data.packs import open_verified
@@ -83,7 +87,7 @@ def learn(folders: Folders, *, device: str = "auto", seed: int = 1) -> Path:
             raise UnpairedError(f"{folder}: no such folder; name one that holds pictures")
     if folders.output.exists() and not folders.output.is_dir():
         raise UnpairedError(f"{folders.output}: a file; name a folder for the model")
-    work = folders.output / "work"
+    work, path = folders.output / "work", folders.output / FILE
     try:
         packs = [
             open_verified(_pack(work / f"{name}.h5", folder))
@@ -92,13 +96,15 @@ def learn(folders: Folders, *, device: str = "auto", seed: int = 1) -> Path:
         for pack in packs:
             _require_size(pack)
         check_disjoint(*packs, ("noisy pictures", "clean pictures"))
+        stamp = {"settings": SETTINGS, "seed": seed, "packs": [pack.digest for pack in packs]}
+        known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
+        is_known = path.is_file() and read_notes(path).get("made_of") == known
+        if not is_known:
+            refuse_existing([path], overwrite)
     except UnpairedError:
         _forget(work)
         raise
-    stamp = {"settings": SETTINGS, "seed": seed, "packs": [pack.digest for pack in packs]}
-    path = folders.output / FILE
-    known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
-    if not path.is_file() or read_notes(path).get("made_of") != known:
+    if not is_known:
         method = _train(packs, stamp, work, device, seed)
         save_model(path, METHOD, method, {"made_of": known, "train_set": "own pictures"})
     else:

@@ -26,7 +26,6 @@ from unpaired.systems.features.methods.encoder import LabEncoder
 from unpaired.systems.features.probing import resized
 
 BATCH = 32
-SUFFIX = ".npy"
 NUMBERS_MIN = 1
 # Sides of pictures: of those that classify to those that were learned from (Tables 5.2, 5.3).
 PAPER_SIDES = 227, 180
@@ -63,10 +62,9 @@ def write_features(inputs: Sequence[Path], output: Path, options: Options) -> Wr
     already, and if no picture at all can be read.
     """
     output = Path(output)
-    if output.suffix != SUFFIX:
-        raise UnpairedError(f"{output}: features are written as {SUFFIX}; name such a file")
+    check_files(output, suffix=".npy", overwrite=options.overwrite)
     names_file = output.with_suffix(".csv")
-    check_files(output, names_file, overwrite=options.overwrite)
+    check_files(names_file, suffix=".csv", overwrite=options.overwrite)
     check_choice("features", "layer", options.layer, LAYERS)
     check_numbers(options.numbers)
     paths = find_pictures(inputs)

@@ -36,13 +36,16 @@ def distance(
     ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="CSV to write."),
+        typer.Option("--output", "-o", help="CSV to write."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there already.")
+    ] = False,
 ) -> None:
     """Say how different pictures look (LPIPS, a learned perceptual distance)."""
     from unpaired.systems.perceptual.distance import Options, distance
 
-    print(distance(first, second, Options(net, weights, map, output)))
+    print(distance(first, second, Options(net, weights, map, output, overwrite)))
 
 
 def add_to(app: typer.Typer) -> None:

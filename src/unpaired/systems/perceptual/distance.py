@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.imaging.finding import find_pictures, pictures_by_name, read_all
+from unpaired.imaging.outputs import check_files
 from unpaired.imaging.pictures import read_picture
 from unpaired.learning.model_names import resolve_model
 from unpaired.metrics.perceptual import LPIPS, to_tensor
@@ -26,12 +27,16 @@ MAP_COLORS = "viridis"
 
 @dataclass(frozen=True)
 class Options:
-    """net, weights: see `load_metric`. map_path: a PNG for one pair's map. output: a CSV."""
+    """net, weights: see `load_metric`. map_path: a PNG for one pair's map. output: a CSV.
+
+    overwrite: replace files that are there already.
+    """
 
     net: str = "alex"
     weights: Path | None = None
     map_path: Path | None = None
     output: Path | None = None
+    overwrite: bool = False
 
 
 def distance(first: Path, second: Path, options: Options) -> str:
@@ -39,10 +44,10 @@ def distance(first: Path, second: Path, options: Options) -> str:
 
     Names are matched below the folders, without suffix, so that a JPEG can be held against a PNG.
     Raises UnpairedError for missing network weights, pictures without a partner (all listed),
-    unreadable or transparent ones, and pairs of different sizes.
+    unreadable or transparent ones, pairs of different sizes, and outputs as `check_files` does.
     """
     pairs = match(Path(first), Path(second))
-    _refuse_map(options.map_path, len(pairs))
+    _check_outputs(options, pairs.values())
     metric = load_metric(str(resolve_model(options.net)), options.weights)
     rows = [
         {"first": str(a), "second": str(b), "net": options.net, "distance": _measure(metric, a, b)}
@@ -118,13 +123,14 @@ def _naming(*paths: Path) -> Iterator[None]:
         raise UnpairedError(f"{' and '.join(map(str, paths))}: {error}") from None
 
 
-def _refuse_map(path: Path | None, count: int) -> None:
-    if path is None:
-        return
-    if count > 1:
-        raise UnpairedError(f"--map shows one pair of pictures, not {count}; give two pictures")
-    if Path(path).suffix.lower() != ".png":
-        raise UnpairedError(f"{path}: the map is a PNG; name it .png")
+def _check_outputs(options: Options, pairs: Collection[tuple[Path, Path]]) -> None:
+    if options.map_path is not None and len(pairs) > 1:
+        raise UnpairedError(
+            f"--map shows one pair of pictures, not {len(pairs)}; give two pictures"
+        )
+    may = {"overwrite": options.overwrite, "inputs": [path for pair in pairs for path in pair]}
+    check_files(options.output, suffix=".csv", **may)
+    check_files(options.map_path, suffix=".png", option="--map", **may)
 
 
 def _write_map(metric: LPIPS, first: Path, second: Path, path: Path) -> str:
