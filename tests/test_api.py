@@ -16,6 +16,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 import unpaired as up
+from tests.imaging.files import write_turned
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError
 from unpaired.systems.denoising import search as denoising
@@ -156,6 +157,13 @@ def test_a_path_gives_what_is_in_the_file(clean, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", page)
     restored = up.denoise(tmp_path / "a.tif", method="cbm3d")
     assert restored.dtype == np.uint16
+    assert np.abs(restored.astype(int) - up.denoise(page, method="cbm3d")).max() <= 1
+
+
+def test_a_file_is_read_as_it_is_looked_at(clean, tmp_path):
+    page = in_type(noisy(clean), "u1")
+    write_turned(tmp_path / "a.png", page)
+    restored = up.denoise(tmp_path / "a.png", method="cbm3d")
     assert np.abs(restored.astype(int) - up.denoise(page, method="cbm3d")).max() <= 1
 
 

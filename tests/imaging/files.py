@@ -15,6 +15,7 @@ from PIL import Image
 
 from unpaired.core.errors import UnpairedError
 from unpaired.imaging.pictures import read_picture, write_picture
+from unpaired.imaging.upright import ORIENTATION_TAG, as_stored
 
 PHOTO = skimage.data.chelsea()[60:160:2, 100:220:2]  # 50 x 60 x 3, uint8
 
@@ -33,6 +34,13 @@ def photo(dtype, channels: int) -> np.ndarray:
         .clip(0, np.iinfo(dtype).max)
         .astype(dtype)
     )
+
+
+def write_turned(path, pixels, orientation: int = 6) -> None:
+    """Write H x W x ... that lies turned in the file, and is these pixels as it is looked at."""
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    Image.fromarray(as_stored(pixels, orientation)).save(path, exif=exif)
 
 
 def copy(source, folder):

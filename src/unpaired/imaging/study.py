@@ -25,7 +25,7 @@ from unpaired.core.files import atomic_folder, reading, write_rows
 from unpaired.core.randomness import numpy_generator, seed_for
 from unpaired.imaging.finding import pictures_by_name
 from unpaired.imaging.outputs import check_files, refuse_unwritable
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 
 PRACTICE_TRIALS = 10
 TEST_TRIALS = 40
@@ -197,7 +197,7 @@ def _write(
     shown = {("truth", trial.picture) for trial in trials}
     shown |= {(trial.method, trial.picture) for trial in trials}
     for kind, name in sorted(shown):
-        picture = Image.fromarray(read_rgb8(files[kind][name], alpha="refuse"))
+        picture = Image.fromarray(read_opaque(files[kind][name]))
         square = picture.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.BICUBIC)
         square.save(folder / "pictures" / _opaque(seed, kind, name))
     write_rows(folder / "key.csv", [asdict(trial) for trial in trials])

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import tifffile
+from PIL import Image, UnidentifiedImageError
 
+from unpaired.core.errors import UnpairedError
 from unpaired.core.files import reading
+from unpaired.imaging.formats.decoded import bad
+from unpaired.imaging.pictures import read_rgb8
 
 ORIENTATION_TAG = 0x0112
 # EXIF's number -> whether the stored picture is mirrored first, left to right, and by how many
@@ -24,21 +31,55 @@ TURNS = {
 }
 
 
+def read_upright(path: str | os.PathLike) -> tuple[np.ndarray, bool]:
+    """Read an ordinary picture as it is looked at: H x W x 3, uint8; and whether it had alpha.
+
+    Alpha is left out. Raises UnpairedError as `read_rgb8` does.
+    """
+    try:
+        stored, has_alpha = read_rgb8(path, alpha="refuse"), False
+    except UnpairedError:
+        # What is wrong with it otherwise is raised again.
+        stored, has_alpha = read_rgb8(path, alpha="drop"), True
+    return upright(stored, orientation_of(path)), has_alpha
+
+
+def read_opaque(path: str | os.PathLike) -> np.ndarray:
+    """Read as `read_upright` does; raises UnpairedError for a picture with alpha, too."""
+    picture, has_alpha = read_upright(path)
+    if has_alpha:
+        raise bad(Path(path), "it has transparency", "remove the alpha channel")
+    return picture
+
+
 def orientation_of(path: str | os.PathLike) -> int:
-    """Return the EXIF orientation of a picture file, 1 to 8; 1 where it has none, or nonsense."""
-    with reading(path), Image.open(path) as image:
-        found = image.getexif().get(ORIENTATION_TAG, 1)
+    """Return the EXIF orientation of a picture file, 1 to 8; 1 where it has none, or nonsense.
+
+    Raises UnpairedError, naming the file, if it has too many pixels for Pillow.
+    """
+    found = None
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # About flaws of EXIF data, and sizes below Pillow's cap.
+        try:
+            with Image.open(path) as image, suppress(Exception):  # EXIF data may be damaged.
+                found = image.getexif().get(ORIENTATION_TAG)
+        except UnidentifiedImageError:  # a TIFF that Pillow does not know
+            with tifffile.TiffFile(path) as tiff:
+                found = tiff.pages[0].tags.valueof(ORIENTATION_TAG)
+        except Image.DecompressionBombError as error:
+            remedy = "crop or scale it down"
+            raise bad(Path(path), "too many pixels to be opened safely", remedy) from error
     return found if found in TURNS else 1
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return H x W x ... as it is looked at."""
     mirrored, quarters = TURNS[orientation]
-    return np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters)
+    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters))
 
 
 def as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return what `upright` made of a stored picture as it was stored."""
     mirrored, quarters = TURNS[orientation]
     turned = np.rot90(pixels, -quarters)
-    return turned[:, ::-1] if mirrored else turned
+    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError, check_choice, list_some
-from unpaired.imaging.pictures import read_rgb8
 from unpaired.imaging.study import SENTINEL, export, pictures_of, refuse_few, refuse_unfit
+from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import read_about
 
 HALVES = ("left", "right")
@@ -94,7 +94,7 @@ def _split(named: Mapping[str, Path], truth_half: str, truth: Path, inputs: Path
     """Write the halves of all pictures into two folders."""
     folders = (truth, inputs) if truth_half == "left" else (inputs, truth)
     for name, path in named.items():
-        picture = read_rgb8(path, alpha="refuse")
+        picture = read_opaque(path)
         width = picture.shape[1]
         if width % 2:
             raise UnpairedError(f"{path}: an odd width of {width} px has no two halves")

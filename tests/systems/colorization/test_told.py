@@ -77,6 +77,17 @@ def test_points_are_those_of_the_picture_as_it_is_looked_at(folder, tmp_path):
     assert "for a picture of 128 x 96 pixels, this one has 96 x 128" in output
 
 
+def test_a_model_sees_pictures_as_they_are_looked_at(folder, tmp_path):
+    turned = Image.open(folder / "in" / "a.png").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(folder / "in" / "turned.png", exif=exif)
+    plain = colored(folder, tmp_path, "local")
+    stored = colored(folder, tmp_path, "local", source="turned.png")
+    (folder / "in" / "turned.png").unlink()
+    assert np.array_equal(np.rot90(stored, -1), plain)
+
+
 def test_histogram_and_saturation_change_colors(folder, tmp_path):
     plain = colored(folder, tmp_path, "global")
     of_another = colored(folder, tmp_path, "global", "--histogram-of", folder / "in" / "b.png")

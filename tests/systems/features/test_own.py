@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from tests.imaging.files import write_turned
 from tests.systems.features.things import TINY
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
@@ -69,6 +70,12 @@ def test_features_are_those_of_the_layer_in_the_order_of_the_list(model, classes
         picture = read_square(rows[7]["picture"], home_side_px(encoder))[None]
         expected = resized(encoder.features(picture)["conv2"], NUMBERS)
     np.testing.assert_allclose(found[7], expected[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_seen_as_they_are_looked_at(classes, tmp_path):
+    path = classes / "rough" / "0.png"
+    write_turned(tmp_path / "turned.png", np.asarray(Image.open(path)))
+    assert torch.equal(read_square(tmp_path / "turned.png", 40), read_square(path, 40))
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_told(model, classes, tmp_path):

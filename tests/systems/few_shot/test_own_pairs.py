@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
+from tests.imaging.files import write_turned
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.weights import load_model
@@ -85,10 +86,15 @@ def test_pictures_of_another_size_are_restored_with_a_warning(recipe, tmp_path, 
     gray = np.random.default_rng(0).integers(0, 256, (21, 35), dtype=np.uint8)
     Image.fromarray(gray).save(tmp_path / "gray.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    inputs = [tmp_path / "gray.png", tmp_path / "broken.png"]
+    write_turned(tmp_path / "turned.png", gray)
+    inputs = [tmp_path / name for name in ("gray.png", "broken.png", "turned.png")]
     outcome = restore(inputs, tmp_path / "out", Options(learned.model, "cpu"))
     with Image.open(tmp_path / "out/gray.png") as picture:
         assert (picture.size, picture.mode) == ((35, 21), "RGB")
+        with Image.open(tmp_path / "out/turned.png") as turned:
+            # The network sees both as they are looked at.
+            seen = ImageOps.exif_transpose(turned)
+            np.testing.assert_array_equal(np.asarray(seen), np.asarray(picture))
     assert "broken.png" in outcome.refused[0]
     assert "32x32 px, and these are others" in capsys.readouterr().out
 

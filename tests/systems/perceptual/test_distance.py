@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.imaging.files import write_turned
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.create import create
@@ -93,6 +94,15 @@ def test_nothing_is_overwritten_unless_asked_for_and_pictures_never(folders, mod
     assert CliRunner().invoke(app, [*writing, "--overwrite"]).exit_code == 0
     assert table.read_text() != "old"
     assert first.read_bytes() == before
+
+
+def test_pictures_are_compared_as_they_are_looked_at(folders, model, tmp_path):
+    first, second = (folder / "below" / "1.png" for folder in folders)
+    write_turned(tmp_path / "turned.png", np.asarray(Image.open(second)))
+    found = [
+        distance(first, other, Options(str(model))) for other in (second, tmp_path / "turned.png")
+    ]
+    assert found[0].split()[-1] == found[1].split()[-1] != "0.0000"
 
 
 def test_a_jpeg_is_held_against_a_png_and_gray_against_color(folders, model):

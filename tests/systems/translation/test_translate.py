@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from tests.imaging.files import write_turned
 from tests.systems.translation.facades import SMALL, small
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.weights import load_model, save_model
 from unpaired.systems.translation.own_pairs import Options as Learning
 from unpaired.systems.translation.own_pairs import learn, settings_of
 from unpaired.systems.translation.sources.drawn_facades import LABEL_COLORS, facade
-from unpaired.systems.translation.translate import Options, translate
+from unpaired.systems.translation.translate import Options, square, translate
 
 
 @pytest.fixture
@@ -49,6 +51,13 @@ def test_samples_and_a_sheet_are_written_for_every_picture(model, folder, tmp_pa
         here = sheet[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
         np.testing.assert_array_equal(here, one)
     assert len({one.tobytes() for one in made}) == 5
+
+
+def test_pictures_are_seen_as_they_are_looked_at(folder, tmp_path):
+    write_turned(tmp_path / "turned.png", read(folder / "0.png"))
+    assert torch.equal(
+        square(tmp_path / "turned.png", 32, "left"), square(folder / "0.png", 32, "left")
+    )
 
 
 def test_a_seed_gives_the_same_samples_and_another_gives_others(model, folder, tmp_path):

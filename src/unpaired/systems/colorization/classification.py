@@ -23,7 +23,7 @@ from unpaired.core.progress import Progress
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.finding import SUFFIXES, class_folders, find_pictures
 from unpaired.imaging.outputs import check_files
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import load_model
 from unpaired.networks import timm_networks
 from unpaired.systems.colorization.methods.colorization import Colorization, Colorizer
@@ -195,7 +195,7 @@ def predictions(
     with Progress("classify", len(pictures)) as progress:
         for picture in pictures:
             try:
-                true = read_rgb8(picture.path, alpha="refuse")
+                true = read_opaque(picture.path)
             except UnpairedError as error:
                 refused.append(str(error))
                 progress.advance()

@@ -6,7 +6,7 @@ Without PyTorch until something is computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,19 +116,20 @@ class Asked:
         Raises UnpairedError for a file of points that several pictures would share, and for a bad
         one. A picture without a file in the folder is told nothing.
         """
+        told = Told(orientation=orientation_of(picture), statistics=statistics)
         if self.hints is None:
-            return Told(statistics=statistics)
+            return told
         from unpaired.imaging.color.hints import points_path, read_points
 
         path = Path(self.hints)
         if path.is_dir():
             path = path / points_path(Path(picture.name)).name
             if not path.is_file():
-                return Told(statistics=statistics)
+                return told
         elif pictures > 1:
             raise UnpairedError(
                 f"{path}: points of one picture, but there are {pictures}; name the folder of "
                 "their NAME.points.json"
             )
         points, size = read_points(path)
-        return Told(points, size, orientation_of(picture), statistics)
+        return replace(told, points=points, size=size)

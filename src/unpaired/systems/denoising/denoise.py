@@ -22,6 +22,7 @@ from unpaired.core.devices import check_names
 from unpaired.core.errors import Stopped, UnpairedError, list_some, shown
 from unpaired.imaging.outputs import LeftOut, Notes, Outcome, Outputs, plan_outputs, told
 from unpaired.imaging.pictures import Picture, read_picture, write_picture, written_path
+from unpaired.imaging.upright import orientation_of, upright
 from unpaired.learning.model_names import resolve_model
 from unpaired.systems.denoising.offers import is_per_image
 from unpaired.systems.denoising.telling import kind_of, result_lines
@@ -331,7 +332,8 @@ class _Run:
         from unpaired.systems.denoising.pages import Place
 
         if len(self.places) < PLACES:
-            self.places.append(Place(path.name, "", noisy, restored))
+            seen = (upright(page, orientation_of(path)) for page in (noisy, restored))
+            self.places.append(Place(path.name, "", *seen))
 
     # -- telling --
 

@@ -23,6 +23,7 @@ from unpaired.core.torch_state import torch_left_alone
 from unpaired.imaging.arrays import as_array
 from unpaired.imaging.finding import find_pictures
 from unpaired.imaging.pictures import read_picture
+from unpaired.imaging.upright import orientation_of, upright
 from unpaired.learning.training import Interrupted
 from unpaired.systems.denoising.candidates import in_order, judge_candidates
 from unpaired.systems.denoising.conditioning import Conditioned, condition, nominal, uses_few_steps
@@ -104,9 +105,14 @@ def _is_path(source: Any) -> bool:
 
 
 def _read(path: str | os.PathLike) -> tuple[np.ndarray, str]:
-    """Return a picture in a file as an array in its own units and type, and its axes."""
+    """Return a picture in a file as an array in its own units and type, and its axes.
+
+    It is turned as its EXIF orientation says, since an array has none.
+    """
     picture = read_picture(path)
-    pixels, axes = picture.pixels, "NYXC"
+    orientation = orientation_of(path)
+    pixels = np.stack([upright(page, orientation) for page in picture.pixels])
+    axes = "NYXC"
     if picture.dtype.kind == "u":
         largest = np.iinfo(picture.dtype).max
         pixels = np.floor(pixels * np.float32(largest) + 0.5)

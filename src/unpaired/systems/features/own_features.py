@@ -19,7 +19,7 @@ from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.finding import find_pictures
 from unpaired.imaging.outputs import check_files
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import load_model
 from unpaired.networks.alexnet_caffe import LAYERS
 from unpaired.systems.features.methods.encoder import LabEncoder
@@ -127,7 +127,7 @@ def readable_pictures(paths: Sequence[Path], side_px: int) -> tuple[list[Path], 
 
 def read_square(path: Path, side_px: int) -> Tensor:
     """Return a picture squeezed to side x side, 3 x H x W in [0, 1], as ImageNet's are."""
-    whole = Image.fromarray(read_rgb8(path, alpha="refuse"))
+    whole = Image.fromarray(read_opaque(path))
     square = np.asarray(whole.resize((side_px, side_px), Image.Resampling.BICUBIC), np.float32)
     return torch.from_numpy(square / 255).permute(2, 0, 1)
 

@@ -23,7 +23,7 @@ from unpaired.core.devices import choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.finding import SUFFIXES, class_folders, find_pictures
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 from unpaired.networks import efficientnet_lite, timm_networks
 from unpaired.networks.alexnet_caffe import LAYERS
 from unpaired.systems.features.own_features import (
@@ -200,7 +200,7 @@ def _timm_features(
     chosen = choose_device(device)
     with Progress("features of the backbone", len(paths)) as progress, torch.inference_mode():
         for path in paths:
-            picture = Image.fromarray(read_rgb8(path, alpha="refuse"))
+            picture = Image.fromarray(read_opaque(path))
             given = transform(picture)[None].to(chosen)
             pooled = network.forward_head(network.forward_features(given), pre_logits=True)
             yield pooled.flatten(1).float().cpu()

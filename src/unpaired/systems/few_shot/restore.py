@@ -17,6 +17,7 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.imaging.outputs import Outcome
 from unpaired.imaging.own_pictures import plan_own_pictures
 from unpaired.imaging.pictures import Picture
+from unpaired.imaging.upright import as_stored, orientation_of, upright
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.few_shot import SYSTEM
 
@@ -84,7 +85,10 @@ def _restored(picture: Picture, product: Any, device: torch.device) -> Picture:
     from unpaired.systems.few_shot.samples import Observed
     from unpaired.systems.few_shot.scoring import restored
 
-    pages = [
-        np.clip(restored(product, Observed("page", page), device), 0, 1) for page in picture.pixels
-    ]
+    orientation = orientation_of(picture.path)
+    pages = []
+    for page in picture.pixels:
+        seen = Observed("page", upright(page, orientation))
+        made = np.clip(restored(product, seen, device), 0, 1)
+        pages.append(as_stored(made, orientation))
     return replace(picture, pixels=np.stack(pages))

@@ -18,6 +18,7 @@ from unpaired.core.files import atomic_path, write_rows
 from unpaired.imaging.finding import find_pictures, pictures_by_name, read_all
 from unpaired.imaging.outputs import check_files
 from unpaired.imaging.pictures import read_picture
+from unpaired.imaging.upright import orientation_of, upright
 from unpaired.learning.model_names import resolve_model
 from unpaired.metrics.perceptual import LPIPS, to_tensor
 from unpaired.systems.perceptual.metric import load_metric
@@ -97,7 +98,10 @@ def _measure(metric: LPIPS, first: Path, second: Path) -> float:
 
 
 def _read(first: Path, second: Path) -> list[Tensor]:
-    """Return two pictures 1 x C x H x W, gray repeated where the other has colors."""
+    """Return two pictures as they are looked at, 1 x C x H x W.
+
+    Gray is repeated where the other has colors.
+    """
     pictures = [to_tensor(page) for page in read_all((first, second), _read_page)]
     channels = max(picture.shape[1] for picture in pictures)
     return [picture.expand(-1, channels, -1, -1) for picture in pictures]
@@ -109,7 +113,7 @@ def _read_page(path: Path) -> np.ndarray:
         raise UnpairedError(f"{path}: it has transparency; remove the alpha channel")
     if picture.is_stack:
         raise UnpairedError(f"{path}: a stack of pages; save each page as its own picture")
-    return picture.pixels[0]
+    return upright(picture.pixels[0], orientation_of(path))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from unpaired.core.errors import UnpairedError, check_choice, list_some
 from unpaired.core.randomness import seed_for
 from unpaired.data.records import Record
 from unpaired.imaging.finding import pictures_by_name
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import read_notes, save_model
 from unpaired.pipeline.settings import canonical_json
 from unpaired.systems.translation.sources.paired_pictures import (
@@ -148,5 +148,5 @@ def records(folder: Path, options: Options) -> Iterator[Record]:
 
 
 def _square(path: Path, side_px: int) -> np.ndarray:
-    picture = Image.fromarray(read_rgb8(path, alpha="refuse"))
+    picture = Image.fromarray(read_opaque(path))
     return np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC))

@@ -21,8 +21,8 @@ from unpaired.core.files import atomic_path
 from unpaired.core.progress import Progress
 from unpaired.core.randomness import generators_for
 from unpaired.imaging.outputs import Outcome, plan_outputs, refuse_existing, told
-from unpaired.imaging.pictures import read_rgb8
 from unpaired.imaging.pixels import to_uint8
+from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import load_model, read_about
 
 TRANSLATOR = "bicyclegan"
@@ -145,7 +145,7 @@ def _readable(
 
 def square(path: Path, side: int, half: str | None) -> Tensor:
     """Return a picture, or a half of it, brought to a square: 1 x 3 x S x S in [0, 1]."""
-    picture = read_rgb8(path, alpha="refuse")
+    picture = read_opaque(path)
     if half is not None:
         width = picture.shape[1]
         if width % 2:

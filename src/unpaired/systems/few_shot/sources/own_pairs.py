@@ -12,7 +12,7 @@ from pathlib import Path
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.data.records import Record
 from unpaired.imaging.finding import find_pictures, pictures_by_name
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.upright import read_opaque
 
 SIDES = {"noisy": "degraded", "clean": "clean"}  # field of a pack -> folder
 
@@ -33,7 +33,7 @@ def pair_records(folder: Path) -> Iterator[Record]:
         raise UnpairedError(list_some(alone))
     records, uneven = [], []
     for name in sorted(found["clean"]):
-        arrays = {field: read_rgb8(found[field][name], alpha="refuse") for field in SIDES}
+        arrays = {field: read_opaque(found[field][name]) for field in SIDES}
         (height, width), (own_height, own_width) = (a.shape[:2] for a in arrays.values())
         if (height, width) != (own_height, own_width):
             uneven.append(f"{name}: degraded {width}x{height}, clean {own_width}x{own_height}")
@@ -50,7 +50,7 @@ def picture_records(folder: Path) -> Iterator[Record]:
     for path in find_pictures([folder]):
         name = path.relative_to(folder).as_posix()
         scene = f"{folder.resolve()}:{name}"
-        yield Record(name, {"image": read_rgb8(path, alpha="refuse")}, scene)
+        yield Record(name, {"image": read_opaque(path)}, scene)
 
 
 def _there(folder: Path) -> Path:
