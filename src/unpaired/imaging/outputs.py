@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -119,11 +119,26 @@ def plan_outputs(inputs: Sequence[Path], output: Path, *, overwrite: bool = Fals
         targets = {_only(sources, output): output}
     else:
         targets = {path: output / relative for path, relative in sources.items()}
-    _refuse_clashes(targets)
+    refuse_clashes(targets)
     refuse_existing(targets.values(), overwrite)
     folder = output.parent if is_file else output
     refuse_unwritable([folder, *(target.parent for target in targets.values())])
     return Outputs(targets, folder, is_file, tuple(left_out))
+
+
+def refuse_clashes(targets: Mapping[Path, Path]) -> None:
+    """Raise UnpairedError if two pictures would become one file, or a file is an input."""
+    taken: dict[Path, Path] = {}
+    clashes = []
+    sources = {path.resolve() for path in targets}
+    for path, target in targets.items():
+        if target.resolve() in sources:
+            clashes.append(f"{target} is an input")
+        elif target in taken:
+            clashes.append(f"{path} and {taken[target]} would both become {target}")
+        taken[target] = path
+    if clashes:
+        raise UnpairedError(f"{list_some(clashes)}; choose another --output folder")
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool, option: str = "--output") -> None:
@@ -286,20 +301,6 @@ def _only(sources: dict[Path, Path], output: Path) -> Path:
             f"{output.with_suffix(path.suffix).name} or {output.with_suffix('.tif').name}"
         )
     return path
-
-
-def _refuse_clashes(targets: dict[Path, Path]) -> None:
-    taken: dict[Path, Path] = {}
-    clashes = []
-    sources = {path.resolve() for path in targets}
-    for path, target in targets.items():
-        if target.resolve() in sources:
-            clashes.append(f"{target} is an input")
-        elif target in taken:
-            clashes.append(f"{path} and {taken[target]} would both become {target}")
-        taken[target] = path
-    if clashes:
-        raise UnpairedError(f"{list_some(clashes)}; choose another --output folder")
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

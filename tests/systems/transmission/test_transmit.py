@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.imaging.files import write_turned
 from tests.systems.transmission import tiny
 from unpaired.cli import app
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import Stopped, UnpairedError
 from unpaired.learning.weights import save_model
+from unpaired.systems.transmission import transmit as sending
+from unpaired.systems.transmission.methods.separate import Separate
 from unpaired.systems.transmission.transmit import Options, transmit
 
 
@@ -78,6 +82,80 @@ def test_every_row_and_channel_is_written_with_what_it_took(models, picture, tmp
     assert 'data-values="1 5"' in page
     assert len(re.findall(r'<figure data-snr="1"', page)) == 5
     assert "unpaired transmit a.png" in page
+
+
+def test_a_tiny_picture_is_sent_like_others_and_has_no_ssim(models, picture, tmp_path):
+    Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save(picture.parent / "tiny.png")
+    outcome = transmit([picture.parent], tmp_path / "out", options(models))
+    assert not outcome.refused
+    rows = {(Path(one["picture"]).name, one["row"]): one for one in table_of(tmp_path / "out")}
+    tiny_row = rows["tiny.png", "deepjscc"]
+    assert tiny_row["ssim"] == "" != tiny_row["psnr_db"]
+    assert rows["a.png", "deepjscc"]["ssim"]
+    with Image.open(tmp_path / "out" / tiny_row["file"]) as made:
+        assert made.size == (8, 8)
+
+
+def test_a_picture_that_fails_is_refused_by_name_and_leaves_nothing(
+    models, picture, tmp_path, monkeypatch
+):
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(picture.parent / "b.png")
+    sent = sending._send
+
+    def fails(product, given, name, *others):
+        if name == "a.png" and isinstance(product, Separate):
+            raise UnpairedError("too hard")
+        return sent(product, given, name, *others)
+
+    monkeypatch.setattr(sending, "_send", fails)
+    outcome = transmit([picture.parent], tmp_path / "out", options(models))
+    assert outcome.refused == [f"{picture}: too hard"]
+    found = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"transmission.csv", "index.html", "b_deepjscc_1dB.png"} <= found
+    assert not [name for name in found if name.startswith("a_")]
+    assert {Path(one["picture"]).name for one in table_of(tmp_path / "out")} == {"b.png"}
+    # With no picture at all there is no output, and what was there stays.
+    with pytest.raises(UnpairedError, match=r"a\.png: too hard"):
+        transmit([picture], tmp_path / "none", options(models))
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_was_sent_is_kept_when_it_is_stopped(models, picture, tmp_path, monkeypatch):
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(picture.parent / "b.png")
+    sent = sending._send
+
+    def stops(product, given, name, *others):
+        if name == "b.png":
+            raise KeyboardInterrupt
+        return sent(product, given, name, *others)
+
+    monkeypatch.setattr(sending, "_send", stops)
+    with pytest.raises(Stopped, match="1 of 2 pictures were sent"):
+        transmit([picture.parent], tmp_path / "out", options(models))
+    assert {Path(one["picture"]).name for one in table_of(tmp_path / "out")} == {"a.png"}
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_pictures_are_sent_as_they_are_looked_at_and_alpha_is_told(
+    models, picture, tmp_path, capsys
+):
+    pixels = np.asarray(Image.open(picture))
+    write_turned(picture, np.dstack([pixels, pixels[..., 0]]))
+    transmit([picture], tmp_path / "out", options(models))
+    assert "a.png: its alpha is left out" in capsys.readouterr().out
+    with Image.open(tmp_path / "out" / "a_deepjscc_1dB.png") as made:
+        assert made.size == (30, 20)
+
+
+def test_two_pictures_of_one_stem_and_inputs_are_not_overwritten(models, picture, tmp_path):
+    Image.open(picture).save(picture.with_suffix(".webp"), lossless=True)
+    with pytest.raises(UnpairedError, match=r"would both become \S*a_deepjscc_1dB\.png"):
+        transmit([picture.parent], tmp_path / "out", options(models, overwrite=True))
+    picture.with_suffix(".webp").unlink()
+    earlier = tmp_path / "a_deepjscc_1dB.png"
+    earlier.write_bytes(picture.read_bytes())
+    with pytest.raises(UnpairedError, match=r"a_deepjscc_1dB\.png is an input"):
+        transmit([picture, earlier], tmp_path, options(models, overwrite=True))
 
 
 def test_the_same_command_sends_over_the_same_noise(models, picture, tmp_path):

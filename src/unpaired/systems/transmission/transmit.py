@@ -17,17 +17,25 @@ import numpy as np
 from PIL import Image
 
 from unpaired.core.devices import check_names, choose_device
-from unpaired.core.errors import UnpairedError, list_some, shown
+from unpaired.core.errors import Stopped, UnpairedError, list_some, shown
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.progress import Progress
 from unpaired.core.templating import write_html
-from unpaired.imaging.outputs import Outcome, Outputs, plan_outputs, refuse_existing, told
-from unpaired.imaging.pictures import read_rgb8
+from unpaired.imaging.outputs import (
+    Notes,
+    Outcome,
+    Outputs,
+    plan_outputs,
+    refuse_clashes,
+    refuse_existing,
+    told,
+)
 from unpaired.imaging.pixels import center_crop, to_uint8
+from unpaired.imaging.upright import read_upright
 from unpaired.learning.seen_pictures import drawn_pictures
 from unpaired.learning.weights import load_model, read_about
 from unpaired.metrics.psnr import psnr_db
-from unpaired.metrics.ssim import ssim
+from unpaired.metrics.ssim import WINDOW_PX, ssim
 
 if TYPE_CHECKING:
     import torch
@@ -78,9 +86,10 @@ def transmit(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     """Send pictures, and write what arrives of them into the folder ``output``.
 
     For every channel and row a PNG, ``<picture>_<row>_<SNR>dB.png``; a table of symbols, scores and
-    seconds; and a page with a slider over the channels. Pictures that cannot be read or sent are
-    refused one by one. Raises UnpairedError, before anything is written, for bad options or models,
-    and if no picture at all can be sent.
+    seconds; and a page with a slider over the channels. Alpha is left out, which is said. Pictures
+    that cannot be read or sent are refused one by one. Raises UnpairedError, before anything is
+    written, for bad options or models, and if no picture at all can be sent; Stopped after Ctrl-C,
+    when table and page show what was sent until then.
     """
     _check(options)
     outputs = plan_outputs(inputs, output, overwrite=True)
@@ -97,25 +106,65 @@ def transmit(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     for line in _told_of(models, pictures, options):
         print(line, flush=True)
     rows = {snr: _rows(models, snr, options) for snr in sorted(options.snr_db)}
-    written = _plan_files(outputs, pictures, rows, options)
-    sections, table = [], []
+    marked = _plan_files(outputs, pictures, rows, options)
+    run = _Run(outputs, marked, rows, options, device)
     total = len(pictures) * sum(len(own) for own in rows.values())
-    with Progress("transmit", total, "pictures") as progress:
-        for path, picture in pictures.items():
-            found = []
-            for snr, own in rows.items():
-                for row, product in own.items():
-                    sent = _send(product, picture, path.name, snr, device)
-                    file = _file(outputs.targets[path], row, snr)
-                    if sent["came"]:
-                        _write(file, sent["picture"])
-                    found.append((snr, row, sent))
-                    table.append(_table_row(path, row, snr, sent, file))
-                    progress.advance()
-            sections.append(_section(path.name, picture, found))
-    write_rows(outputs.folder / TABLE, table)
-    _write_page(outputs.folder / PAGE, sections, sorted(rows), options)
-    return Outcome([file for file in written if file.exists()], refused, outputs.left_out)
+    try:
+        with Progress("transmit", total, "pictures") as progress:
+            for path, picture in pictures.items():
+                try:
+                    run.send(path, picture, progress)
+                except UnpairedError as error:
+                    refused.append(f"{shown(path)}: {error}")
+    except KeyboardInterrupt:
+        run.finish()
+        raise Stopped(
+            f"stopped; {len(run.sections)} of {len(pictures)} pictures were sent; what arrived is "
+            f"in {shown(output)}"
+        ) from None
+    if not run.sections:
+        raise UnpairedError(list_some(refused))
+    run.finish()
+    return Outcome(run.written, refused, outputs.left_out)
+
+
+@dataclass
+class _Run:
+    """Pictures that are sent one by one; what was written of them. marked: lists all files."""
+
+    outputs: Outputs
+    marked: Outputs
+    rows: dict[float, dict[str, Product]]
+    options: Options
+    device: torch.device
+    written: list[Path] = field(default_factory=list)
+    sections: list[dict[str, Any]] = field(default_factory=list)
+    table: list[dict[str, object]] = field(default_factory=list)
+
+    def send(self, path: Path, picture: np.ndarray, progress: Progress) -> None:
+        """Send a picture in every way, and write what arrives once all has."""
+        found = []
+        for snr, own in self.rows.items():
+            for row, product in own.items():
+                found.append((snr, row, _send(product, picture, path.name, snr, self.device)))
+                progress.advance()
+        if not self.written:
+            self.marked.mark("transmit")
+        for snr, row, sent in found:
+            file = _file(self.outputs.targets[path], row, snr)
+            if sent["came"]:
+                _write(file, sent["picture"])
+                self.written.append(file)
+            else:
+                file.unlink(missing_ok=True)
+            self.table.append(_table_row(path, row, snr, sent, file))
+        self.sections.append(_section(path.name, picture, found))
+
+    def finish(self) -> None:
+        """Write the table and the page of all that was sent, if anything was."""
+        if self.sections:
+            write_rows(self.outputs.folder / TABLE, self.table)
+            _write_page(self.outputs.folder / PAGE, self.sections, sorted(self.rows), self.options)
 
 
 # ---- Checks
@@ -144,17 +193,21 @@ def _check(options: Options) -> None:
 def _read_all(
     paths: Sequence[Path], crop_px: int | None
 ) -> tuple[dict[Path, np.ndarray], list[str]]:
-    """Return pictures, H x W x 3, uint8, and refusals."""
-    pictures, refused = {}, []
+    """Return pictures, H x W x 3, uint8, and refusals; tell what is left out."""
+    pictures, refused, notes = {}, [], Notes()
     for path in paths:
         try:
-            picture = read_rgb8(path, alpha="drop")
+            picture, has_alpha = read_upright(path)
+            if has_alpha:
+                notes.add(path, "its alpha is left out")
             if crop_px and min(picture.shape[:2]) < crop_px:
                 height, width = picture.shape[:2]
                 raise UnpairedError(f"{path}: {width}x{height}, smaller than --crop {crop_px}")
             pictures[path] = np.ascontiguousarray(center_crop(picture, crop_px))
         except UnpairedError as error:
             refused.append(str(error))
+    for line in notes.lines():
+        print(line, flush=True)
     return pictures, refused
 
 
@@ -256,8 +309,14 @@ def _plan_files(
     pictures: dict[Path, np.ndarray],
     rows: dict[float, dict[str, Product]],
     options: Options,
-) -> list[Path]:
-    """Return all pictures that may be written; raises UnpairedError for some that are there."""
+) -> Outputs:
+    """Return what lists all pictures that may be written.
+
+    Raises UnpairedError for some that are there, that are inputs, or that would meet.
+    """
+    for snr, own in rows.items():
+        for row in own:
+            refuse_clashes({path: _file(to, row, snr) for path, to in outputs.targets.items()})
     files = [
         _file(outputs.targets[path], row, snr)
         for path in pictures
@@ -266,10 +325,7 @@ def _plan_files(
     ]
     others = [outputs.folder / TABLE, outputs.folder / PAGE]
     refuse_existing([*files, *others], options.overwrite)
-    Outputs({file: file for file in files}, outputs.folder, False, ()).mark("transmit")
-    for file in files:
-        file.unlink(missing_ok=True)
-    return files
+    return Outputs({file: file for file in files}, outputs.folder, False, ())
 
 
 def _file(target: Path, row: str, snr_db: float) -> Path:
@@ -301,7 +357,8 @@ def _send(
         "symbols": arrived.symbols,
         "ratio": arrived.symbols / picture.size,
         "psnr_db": psnr_db(picture, made) if came else None,
-        "ssim": ssim(picture, made) if came else None,
+        # Smaller pictures than its window have none.
+        "ssim": ssim(picture, made) if came and min(picture.shape[:2]) >= WINDOW_PX else None,
         "seconds": seconds,
     }
 
