@@ -8,8 +8,9 @@ from pathlib import Path
 
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
+from unpaired.imaging.lost import noting_descriptions, read_own
 from unpaired.imaging.outputs import Notes, Outcome, Outputs, plan_outputs, told
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.imaging.pictures import Picture, in_rgb, write_picture
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,12 @@ def plan_own_pictures(inputs: Sequence[Path], output: Path, *, overwrite: bool) 
 
 
 def read_in_range(path: Path) -> Picture:
-    """Return a picture as RGB; raises UnpairedError for values outside [0, 1]."""
-    picture = in_rgb(read_picture(path))
+    """Return a picture as RGB, with notes of all that the written one will not hold.
+
+    Raises UnpairedError for values outside [0, 1].
+    """
+    stored = read_own(path)
+    picture = noting_descriptions(stored, in_rgb(stored))
     low, high = float(picture.pixels.min()), float(picture.pixels.max())
     if low < 0 or high > 1:
         raise UnpairedError(

@@ -54,6 +54,18 @@ def test_pictures_of_any_size_and_depth_grow_four_times(tmp_path, model):
     assert (opaque[20:] == 255).all()
 
 
+def test_descriptions_are_told_and_the_size_in_print_stays(tmp_path, model, capsys):
+    gray = np.arange(2 * 8 * 9, dtype=np.uint8).reshape(2, 8, 9)
+    color = np.stack([smooth(1, 8)] * 2)
+    tifffile.imwrite(tmp_path / "g.tif", gray, imagej=True, resolution=(10, 10))
+    tifffile.imwrite(tmp_path / "c.tif", color, imagej=True, resolution=(10, 10))
+    upscale([tmp_path / "g.tif", tmp_path / "c.tif"], tmp_path / "large", Options(model))
+    assert "g.tif and 1 more: its description by ImageJ" in capsys.readouterr().out
+    for name in ("g.tif", "c.tif"):
+        with tifffile.TiffFile(tmp_path / "large" / name) as tiff:
+            assert tiff.pages[0].resolution == (40, 40)
+
+
 def test_what_cannot_be_enlarged_is_told_and_the_others_are_written(tmp_path, model):
     folder = tmp_path / "small"
     folder.mkdir()

@@ -18,7 +18,8 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.temperature import check_temperature
 from unpaired.imaging.outputs import Notes, Outcome, plan_outputs, told
-from unpaired.imaging.pictures import Picture, in_rgb, read_picture, write_picture
+from unpaired.imaging.own_pictures import read_in_range
+from unpaired.imaging.pictures import Picture, in_rgb, write_picture
 from unpaired.learning.seen_pictures import doubt_about
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.colorization.told import NOTHING, Asked, Told
@@ -88,7 +89,7 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
         for path in readable:
             try:
                 hints = options.asked.of(path, len(readable), statistics)
-                colored = colorize_picture(_read(path), method, options, hints)
+                colored = colorize_picture(read_in_range(path), method, options, hints)
                 notes.add(path, *write_picture(colored, outputs.targets[path]))
                 written.append(outputs.targets[path])
             except UnpairedError as error:
@@ -159,18 +160,8 @@ def colorize_picture(
     return replace(picture, pixels=np.stack(pages))
 
 
-def _read(path: Path) -> Picture:
-    picture = read_picture(path)
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    if low < 0 or high > 1:
-        raise UnpairedError(
-            f"{path}: values from {low:.4g} to {high:.4g}; scale floating-point pictures to 0 .. 1"
-        )
-    return picture
-
-
 def _has_colors(path: Path) -> bool:
-    return bool(np.ptp(_read(path).pixels, axis=-1).max() > COLOR_MIN)
+    return bool(np.ptp(read_in_range(path).pixels, axis=-1).max() > COLOR_MIN)
 
 
 def _colorize_page(page: np.ndarray, method: Colorizer, options: Options, told: Told) -> np.ndarray:

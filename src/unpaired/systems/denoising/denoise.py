@@ -20,6 +20,7 @@ from unpaired import catalog
 from unpaired.core.deadlines import Deadline, clock_text
 from unpaired.core.devices import check_names
 from unpaired.core.errors import Stopped, UnpairedError, list_some, shown
+from unpaired.imaging.lost import noting_descriptions, read_own
 from unpaired.imaging.outputs import LeftOut, Notes, Outcome, Outputs, plan_outputs, told
 from unpaired.imaging.pictures import Picture, read_picture, write_picture, written_path
 from unpaired.imaging.upright import orientation_of, upright
@@ -298,7 +299,7 @@ class _Run:
     def _restore(self, path: Path, target: Path, denoiser: Denoiser, is_shown: bool) -> None:
         from unpaired.systems.denoising.own_pages import fitted_scale, nominal_scale
 
-        picture = read_picture(path)
+        picture = read_own(path)
         prepare = fitted_scale if denoiser.is_conditioned else nominal_scale
         pages, restored = [], []
         for number in range(len(picture.pixels)):
@@ -312,7 +313,7 @@ class _Run:
             self.clock.tick()
         result = replace(picture, pixels=np.stack(restored))
         if _needs_floats(picture, pages):
-            result = result.in_float()
+            result = noting_descriptions(result, result.in_float())
             suffix = f" in a {result.suffix} file" if result.suffix else ""
             self.notes.add(
                 path,

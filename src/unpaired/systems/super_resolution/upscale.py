@@ -14,9 +14,11 @@ import numpy as np
 
 from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError
+from unpaired.imaging.lost import noting_descriptions
 from unpaired.imaging.outputs import Outcome
 from unpaired.imaging.own_pictures import plan_own_pictures
 from unpaired.imaging.pictures import Picture, in_another_size
+from unpaired.imaging.resolution import at_finer_resolution
 from unpaired.learning.weights import load_model, read_about
 from unpaired.systems.super_resolution import SYSTEM
 
@@ -38,9 +40,10 @@ class Options:
 def upscale(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
     """Enlarge pictures into the folder ``output`` under their own names; return how each ended.
 
-    output: a folder, or a file for a single picture. Bit depth, format and pages are kept; gray
-    pictures become RGB. Pictures that cannot be read, and values outside [0, 1], are refused one by
-    one, and the others written. Large pictures are cut into tiles, which show in nothing.
+    output: a folder, or a file for a single picture. Bit depth, format, pages and the size in print
+    are kept, so the resolution is four times finer; gray pictures become RGB. Pictures that cannot
+    be read, and values outside [0, 1], are refused one by one, and the others written. Large
+    pictures are cut into tiles, which show in nothing.
 
     Raises UnpairedError, before anything is written, for a bad model or device, for outputs as
     `plan_outputs` does, and if no picture at all can be read.
@@ -64,6 +67,7 @@ def _check(options: Options) -> None:
 
 
 def _enlarged(picture: Picture, product: Any, device: torch.device) -> Picture:
+    from unpaired.networks.rrdb import SCALE
     from unpaired.systems.super_resolution.enlarging import enlarge
     from unpaired.systems.super_resolution.scoring import as_tensor
 
@@ -72,7 +76,8 @@ def _enlarged(picture: Picture, product: Any, device: torch.device) -> Picture:
         for page in picture.pixels
     ]
     large = np.clip(np.stack(pages), 0, 1)
-    return in_another_size(picture, large, _enlarged_alpha(picture.alpha))
+    result = in_another_size(picture, large, _enlarged_alpha(picture.alpha))
+    return at_finer_resolution(noting_descriptions(picture, result), SCALE)
 
 
 def _enlarged_alpha(alpha: np.ndarray | None) -> np.ndarray | None:
