@@ -16,6 +16,7 @@ from unpaired.imaging.outputs import (
     LeftOut,
     Outcome,
     check_files,
+    naming,
     plan_outputs,
     refuse_unwritable,
     results_in,
@@ -130,6 +131,27 @@ def test_hidden_folders_with_pictures_are_told(inside, tmp_path):
     ]
     outcome = Outcome([inside], ["a.png: damaged"], outputs.left_out)
     assert outcome.summary("out") == "1 picture written to out, 1 refused, 2 skipped"
+
+
+def test_every_file_counts_and_those_that_are_no_pictures_are_told(inside, tmp_path):
+    for name in ("notes.txt", "sub/table.csv", "b.heic", ".hidden.txt", ".git/config"):
+        (inside / name).parent.mkdir(exist_ok=True)
+        (inside / name).write_text("x")
+    run([inside], inside / "results")
+    (inside / "results" / "page.html").write_text("x")  # Of the run, not of the input.
+    outputs = plan_outputs([inside], tmp_path / "out")
+    assert (
+        left_out_of(outputs)[0]
+        == f"{inside / 'b.heic'}: a format that is not read; convert it to PNG"
+    )
+    assert left_out_of(outputs)[-1] == f"{inside}: 2 files that are no pictures by the name"
+    outcome = Outcome([], [], outputs.left_out)
+    assert outcome.summary("out").endswith("5 skipped")
+    (inside / "notes.txt").unlink()
+    last = left_out_of(plan_outputs([inside], inside / "results", overwrite=True))[-1]
+    assert last == f"{inside}: 1 file that is no picture by the name"
+    with pytest.raises(UnpairedError, match=r"^a\.png and b\.png: odd$"), naming("a.png", "b.png"):
+        raise UnpairedError("odd")
 
 
 def test_the_same_picture_given_twice_is_taken_once(inside, tmp_path, monkeypatch):

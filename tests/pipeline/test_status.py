@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -196,6 +197,15 @@ def test_the_line_follows_the_table_until_it_is_done(tmp_path):
     write(tmp_path / "results/table1.part.csv", "")
     assert line(settings, tmp_path) == "done"
     assert "make" not in describe(settings, TABLES, tmp_path, 1)
+
+
+def test_both_forms_name_the_same_reference(tmp_path):
+    short = line(shipped(), tmp_path, 5)
+    took = re.search(r"takes about ([\d.]+ min on \d+ cores)", short)[1]
+    lines = report(shipped(), tmp_path, 5).splitlines()
+    assert f"  the table takes about {took}, by a reference run" in lines
+    assert f"(at most {took})" in lines[-1]
+    assert "reference run" not in report(planned()[0], tmp_path)
 
 
 def test_records_of_this_machine_come_before_the_reference(tmp_path):

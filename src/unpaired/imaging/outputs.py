@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,12 +30,31 @@ class LeftOut(NamedTuple):
     count: int
 
 
+def find_and_tell(paths: Iterable[Path]) -> list[Path]:
+    """Return the pictures as `find_pictures` does; print what is passed over, and why."""
+    found, skipped = survey(paths)
+    for line in told(LeftOut(path, reason, 1) for path, reason in skipped.items()):
+        print(line, flush=True)
+    return found
+
+
 def told(left_out: Iterable[LeftOut]) -> list[str]:
     """Name what was left out in a line for every reason, long lists shortened."""
     paths: dict[str, list[str]] = {}
     for path, reason, _ in left_out:
         paths.setdefault(reason, []).append(shown(path))
     return [f"skipped {list_some(names, 5)}: {reason}" for reason, names in paths.items()]
+
+
+@contextmanager
+def naming(*paths: Path) -> Iterator[None]:
+    """Put the names of files before what is wrong with them, unless it names one itself."""
+    try:
+        yield
+    except UnpairedError as error:
+        if any(shown(path) in str(error) for path in paths):
+            raise
+        raise UnpairedError(f"{' and '.join(map(shown, paths))}: {error}") from None
 
 
 class Notes:
@@ -240,6 +260,7 @@ def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], li
             )
         if given.is_dir():
             left_out += _hidden_folders(given)
+            left_out += _other_files(given, output, skipped)
         for path in taken:
             if path.resolve() not in seen:
                 seen.add(path.resolve())
@@ -276,6 +297,22 @@ def _hidden_folders(folder: Path) -> Iterator[LeftOut]:
             if name.startswith(".") and (count := _count_pictures(Path(current, name))):
                 yield LeftOut(Path(current, name), "a hidden folder", count)
         names[:] = [name for name in names if not name.startswith(".")]
+
+
+def _other_files(folder: Path, output: Path, skipped: Container[Path]) -> Iterator[LeftOut]:
+    """Yield how many files below are no pictures by their names; results' folders have others."""
+    count = 0
+    for current, folders, names in os.walk(folder):
+        place = Path(current)
+        if _is_inside(place, output) or (place / MARKER).exists():
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        others = [place / name for name in names if not name.startswith(".")]
+        count += sum(p.suffix.lower() not in SUFFIXES and p not in skipped for p in others)
+    if count:
+        are = "files that are no pictures" if count > 1 else "file that is no picture"
+        yield LeftOut(folder, f"{count} {are} by the name", count)
 
 
 def _count_pictures(folder: Path) -> int:

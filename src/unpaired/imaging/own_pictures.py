@@ -9,7 +9,7 @@ from pathlib import Path
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.lost import noting_descriptions, read_own
-from unpaired.imaging.outputs import Notes, Outcome, Outputs, plan_outputs, told
+from unpaired.imaging.outputs import Notes, Outcome, Outputs, naming, plan_outputs, told
 from unpaired.imaging.pictures import Picture, in_rgb, write_picture
 
 
@@ -36,7 +36,8 @@ class OwnPictures:
                 target = self.outputs.targets[path]
                 name = target.relative_to(self.outputs.folder).with_suffix("").as_posix()
                 try:
-                    notes.add(path, *write_picture(change(read_in_range(path), name), target))
+                    with naming(path):
+                        notes.add(path, *write_picture(change(read_in_range(path), name), target))
                     written.append(target)
                 except UnpairedError as error:
                     refused.append(str(error))

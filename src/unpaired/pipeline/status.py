@@ -112,9 +112,10 @@ def describe(
     statuses = [status for _, status in told if isinstance(status, TableStatus)]
     if not statuses:
         raise next(refusal for _, refusal in told if isinstance(refusal, UnpairedError))
-    if verbose:
-        return "\n\n".join([*(_report(table, state) for table, state in told), _total(statuses)])
     is_shipped = _computes_the_same(settings, tables_folder.parent / "config.yaml")
+    if verbose:
+        reports = [_report(table, state, is_shipped) for table, state in told]
+        return "\n\n".join([*reports, _total(statuses, is_shipped)])
     width = max(len(table.name) for table, _ in told)
     lines = [f"{table.name:{width}}  {_line(table, state, is_shipped)}" for table, state in told]
     return "\n".join([*lines, "", *_hints(statuses, is_shipped)])
@@ -282,7 +283,7 @@ def _all_together(statuses: list[TableStatus]) -> str:
 # ---- All of it ----------------------------------------------------------------------------------
 
 
-def _report(table: Table, status: TableStatus | UnpairedError) -> str:
+def _report(table: Table, status: TableStatus | UnpairedError, is_shipped: bool) -> str:
     if isinstance(status, UnpairedError):
         return f"{table.name}: left out by these settings: {status}"
     scored, cells = len(status.cells(SCORED)), len(status.states)
@@ -301,6 +302,9 @@ def _report(table: Table, status: TableStatus | UnpairedError) -> str:
     now = [job for job in jobs if job.is_possible]
     later = [job for job in jobs if not job.is_possible]
     lines += _costs("cost of what is missing", now)
+    reference = reference_of_table(table.number) if is_shipped and _are_unknown(now) else None
+    if reference:
+        lines.append(f"  the table {_by_reference(status, reference)}, by a reference run")
     lines += _costs("cost of what is missing, once its data is there", later)
     return "\n".join(lines)
 
@@ -366,7 +370,12 @@ def _sources(jobs: list[Job]) -> str:
     return f", by {sources[0]}{more}"
 
 
-def _total(statuses: list[TableStatus]) -> str:
+def _are_unknown(jobs: list[Job]) -> bool:
+    """Say whether nothing is recorded for some of the jobs."""
+    return any(job.estimate is None for job in jobs)
+
+
+def _total(statuses: list[TableStatus], is_shipped: bool) -> str:
     jobs: dict[str, Job] = {}
     for status in statuses:
         jobs |= status.jobs
@@ -375,6 +384,8 @@ def _total(statuses: list[TableStatus]) -> str:
     if not jobs:
         return "total: nothing is missing"
     told = f"total: {_count(len(now), 'job')} to run, {_sum(now)}"
+    if is_shipped and _are_unknown(now):
+        told += _all_together([status for status in statuses if status.summary != COMPLETE])
     if later:
         told += f"; once their data is there {len(later)} more, {_sum(later)}"
     return f"{told}; one after another, on the devices of the records"

@@ -10,8 +10,10 @@ from PIL import Image
 from skimage.color import rgb2lab
 from typer.testing import CliRunner
 
+from tests.conftest import REPOSITORY
 from tests.systems.guided_colorization.made import make_model, write_scene
 from unpaired.cli import app
+from unpaired.systems.colorization.colorize import remedy_for
 
 POINT = {"x": 60, "y": 40, "size_px": 41, "a": 60, "b": 50}
 
@@ -74,7 +76,8 @@ def test_points_are_those_of_the_picture_as_it_is_looked_at(folder, tmp_path):
     (folder / "turned.json").write_text(content(128, 96))
     code, output = run(*arguments, "--hints", folder / "turned.json", "--overwrite")
     assert code == 1
-    assert "for a picture of 128 x 96 pixels, this one has 96 x 128" in output
+    wrong = f"turned.png: the points in {folder / 'turned.json'} are for a picture of 128 x 96"
+    assert f"{wrong} pixels, this one has 96 x 128" in output
 
 
 def test_a_model_sees_pictures_as_they_are_looked_at(folder, tmp_path):
@@ -96,6 +99,30 @@ def test_histogram_and_saturation_change_colors(folder, tmp_path):
     )
     assert not np.array_equal(plain, of_another)
     assert not np.array_equal(both, of_another)
+
+
+def test_a_picture_too_small_for_a_histogram_is_named(folder, tmp_path):
+    small = tmp_path / "small.png"
+    Image.new("RGB", (3, 3)).save(small)
+    arguments = (folder / "in" / "a.png", "-o", tmp_path / "o", "--histogram-of", small)
+    code, output = run(*arguments, "--model", folder / "global.safetensors")
+    assert code == 1
+    assert f"{small}: a picture of 3 x 3 pixels is too small for a histogram" in output
+
+
+@pytest.mark.parametrize(
+    ("method", "command", "page"),
+    [
+        ("colorization", "colorization", "docs/colors.md"),
+        ("local_hints", "local_hints", "docs/hints.md"),
+        ("global_hints", "colorization", "docs/colors.md"),
+    ],
+)
+def test_the_page_that_says_where_weights_are_does_so(method, command, page):
+    remedy = remedy_for(method)
+    assert f"import-weights {command} FILE.pth ({page} " in remedy
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    assert f"unpaired import-weights {command} " in text
 
 
 @pytest.mark.parametrize(

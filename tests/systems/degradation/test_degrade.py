@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,8 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.systems.degradation.small import SMALL
-from unpaired.cli import app
-from unpaired.core.errors import UnpairedError
+from unpaired.cli import app, main
+from unpaired.core.errors import Stopped, UnpairedError
+from unpaired.core.options import INTERRUPTED
+from unpaired.learning import training
 from unpaired.learning.create import create
 from unpaired.learning.weights import load_model, save_model
 from unpaired.systems.degradation import own_degradation
@@ -72,6 +76,25 @@ def test_a_model_of_something_else_is_replaced_only_when_asked_for(learned):
         learn(made, seed=2)
     assert (learned / "camera" / "model.safetensors").read_bytes() == before
     assert not (learned / "camera" / "work").exists()
+
+
+def test_a_training_that_is_stopped_ends_like_other_commands_and_goes_on(learned, monkeypatch):
+    class Signals(training.stop_signals):
+        def __enter__(self):
+            super().__enter__()
+            return lambda: True
+
+    monkeypatch.setattr(training, "stop_signals", Signals)
+    made = Folders(learned / "noisy", learned / "clean", learned / "stopped")
+    with pytest.raises(Stopped, match="run the same command again to go on"):
+        learn(made)
+    assert (learned / "stopped" / "work" / "training").is_dir()
+    arguments = ["--learn-from", str(made.noisy), "--clean", str(made.clean)]
+    command = ["unpaired", "degrade", *arguments, "--output", str(made.output)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == INTERRUPTED
 
 
 def test_the_noise_is_a_function_of_name_and_seed(learned, tmp_path):

@@ -80,11 +80,13 @@ def test_pictures_are_seen_as_they_are_looked_at(classes, tmp_path):
 
 def test_pictures_that_cannot_be_read_are_left_out_and_told(model, classes, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "phone.heic").write_bytes(b"...")
     Image.new("RGB", (60, 60), (9, 80, 200)).save(tmp_path / "good.png")
     arguments = [str(tmp_path), "--model", str(model), "--numbers", "16"]
     done = CliRunner().invoke(app, ["features", *arguments, "-o", str(tmp_path / "f.npy")])
     assert done.exit_code == 1
     assert "bad.png" in done.output
+    assert f"skipped {tmp_path / 'phone.heic'}: a format that is not read" in done.output
     assert np.load(tmp_path / "f.npy").shape[0] == 1
 
 

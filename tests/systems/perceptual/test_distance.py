@@ -105,6 +105,12 @@ def test_pictures_are_compared_as_they_are_looked_at(folders, model, tmp_path):
     assert found[0].split()[-1] == found[1].split()[-1] != "0.0000"
 
 
+def test_pictures_of_formats_that_are_not_read_are_told(folders, model, capsys):
+    (folders[0] / "phone.heic").write_bytes(b"...")
+    distance(*folders, Options(str(model)))
+    assert "phone.heic: a format that is not read; convert it to PNG" in capsys.readouterr().out
+
+
 def test_a_jpeg_is_held_against_a_png_and_gray_against_color(folders, model):
     path = folders[1] / "below" / "1.png"
     Image.open(path).convert("L").save(path.with_suffix(".jpg"))

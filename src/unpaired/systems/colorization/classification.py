@@ -21,8 +21,8 @@ from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import reading, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.lab import rgb_to_lab
-from unpaired.imaging.finding import SUFFIXES, class_folders, find_pictures
-from unpaired.imaging.outputs import check_files
+from unpaired.imaging.finding import SUFFIXES, class_folders
+from unpaired.imaging.outputs import check_files, find_and_tell
 from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import load_model
 from unpaired.networks import timm_networks
@@ -154,7 +154,7 @@ def labeled_pictures(folder: Path, classes: int, labels: Path | None = None) -> 
         Labeled(path, numbers[name])
         for name in found
         if name not in empty
-        for path in find_pictures([Path(folder) / name])
+        for path in find_and_tell([Path(folder) / name])
     ]
 
 

@@ -17,7 +17,7 @@ from unpaired.core.devices import check_names, choose_device, choose_precision
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.temperature import check_temperature
-from unpaired.imaging.outputs import Notes, Outcome, plan_outputs, told
+from unpaired.imaging.outputs import Notes, Outcome, naming, plan_outputs, told
 from unpaired.imaging.own_pictures import read_in_range
 from unpaired.imaging.pictures import Picture, in_rgb, write_picture
 from unpaired.learning.seen_pictures import doubt_about
@@ -33,7 +33,7 @@ COLORIZERS = {
     for name, entry in catalog.methods().items()
     if entry.gives_colors_by is not None
 }
-REMEDY = "unpaired import-weights {method} FILE.pth (docs/colors.md says where it is)"
+REMEDY = "unpaired import-weights {method} FILE.pth ({page} says where it is)"
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
         for path in readable:
             try:
                 hints = options.asked.of(path, len(readable), statistics)
-                colored = colorize_picture(read_in_range(path), method, options, hints)
-                notes.add(path, *write_picture(colored, outputs.targets[path]))
+                with naming(path):
+                    colored = colorize_picture(read_in_range(path), method, options, hints)
+                    notes.add(path, *write_picture(colored, outputs.targets[path]))
                 written.append(outputs.targets[path])
             except UnpairedError as error:
                 refused.append(str(error))
@@ -102,8 +103,10 @@ def colorize(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
 
 def remedy_for(method: str) -> str:
     """Return how to get a model that knows photographs, of the same method where there are some."""
-    is_published = catalog.methods()[method].imports_weights is not None
-    return REMEDY.format(method=method if is_published else "colorization")
+    if catalog.methods()[method].imports_weights is None:
+        method = "colorization"
+    page = "docs/hints.md" if COLORIZERS[method] else "docs/colors.md"
+    return REMEDY.format(method=method, page=page)
 
 
 def _check(options: Options) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, shown
+from unpaired.imaging.outputs import naming
 from unpaired.imaging.upright import as_stored, orientation_of, upright
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ NAMES = {"hints": "points", "histogram_of": "histogram", "saturation": "saturati
 class Told:
     """What a model gets for one picture, which is turned upright for it.
 
-    points: with ``size``, the height and width that they are told in. statistics: as options of
-    `colorize`.
+    points: with ``size``, the height and width that they are told in, of ``file``. statistics: as
+    options of `colorize`.
     """
 
     points: Sequence[Point] = ()
     size: tuple[int, int] | None = None
+    file: Path | None = None
     orientation: int = 1
     statistics: dict[str, Any] = field(default_factory=dict)
 
@@ -56,8 +58,8 @@ class Told:
 
         if tuple(size) != tuple(self.size):
             raise UnpairedError(
-                f"the points are for a picture of {self.size[1]} x {self.size[0]} pixels, this one "
-                f"has {size[1]} x {size[0]}"
+                f"the points in {shown(self.file)} are for a picture of {self.size[1]} x "
+                f"{self.size[0]} pixels, this one has {size[1]} x {size[0]}"
             )
         ab, mask = hint_maps(self.points, self.size, shrunk_size(tuple(size), short_px))
         return {**self.statistics, "ab": ab, "mask": mask}
@@ -104,8 +106,10 @@ class Asked:
             from unpaired.imaging.color.recoloring import as_batch, shrunk
             from unpaired.imaging.pictures import read_rgb8
 
-            rgb = as_batch(read_rgb8(self.histogram_of, alpha="drop"))
-            found["histogram"] = color_histogram(rgb_to_lab(shrunk(rgb, method.picture_px))[:, 1:])
+            with naming(self.histogram_of):
+                rgb = as_batch(read_rgb8(self.histogram_of, alpha="drop"))
+                ab = rgb_to_lab(shrunk(rgb, method.picture_px))[:, 1:]
+                found["histogram"] = color_histogram(ab)
         if self.saturation is not None:
             found["saturation"] = self.saturation
         return found
@@ -132,4 +136,4 @@ class Asked:
                 "their NAME.points.json"
             )
         points, size = read_points(path)
-        return replace(told, points=points, size=size)
+        return replace(told, points=points, size=size, file=path)

@@ -19,8 +19,7 @@ from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, sha256_of
 from unpaired.data.records import Record
-from unpaired.imaging.finding import find_pictures
-from unpaired.imaging.outputs import refuse_existing
+from unpaired.imaging.outputs import find_and_tell, refuse_existing
 from unpaired.imaging.pictures import in_rgb, read_picture
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.model_names import FILE
@@ -128,7 +127,7 @@ def _records(folder: Path) -> Iterator[Record]:
     Raises UnpairedError after the last file, naming all bad ones at once.
     """
     bad = []
-    for path in find_pictures([folder]):
+    for path in find_and_tell([folder]):
         name = path.relative_to(folder).as_posix()
         try:
             pages = _pages(path)
@@ -184,13 +183,14 @@ def _train(packs: list[Pack], stamp: dict[str, Any], work: Path, device: str, se
 
     from unpaired.core.randomness import seed_for
     from unpaired.learning.create import create
-    from unpaired.learning.training import Checkpointing, train
+    from unpaired.learning.own_training import train_own
+    from unpaired.learning.training import Checkpointing
 
     torch.manual_seed(seed_for(seed, "weights"))
     method = create(METHOD, **SETTINGS)
     samples = method.samples(packs, seed=seed, noise=None, noise_draw="fresh")
     checkpointing = Checkpointing(work / "training", stamp)
-    train(method, samples, seed=seed, device=device, checkpointing=checkpointing)
+    train_own(method, samples, seed=seed, device=device, checkpointing=checkpointing)
     return method
 
 

@@ -17,8 +17,7 @@ from unpaired.core.devices import choose_device
 from unpaired.core.errors import UnpairedError, check_choice, list_some
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.progress import Progress
-from unpaired.imaging.finding import find_pictures
-from unpaired.imaging.outputs import check_files
+from unpaired.imaging.outputs import check_files, find_and_tell
 from unpaired.imaging.upright import read_opaque
 from unpaired.learning.weights import load_model
 from unpaired.networks.alexnet_caffe import LAYERS
@@ -67,7 +66,7 @@ def write_features(inputs: Sequence[Path], output: Path, options: Options) -> Wr
     check_files(names_file, suffix=".csv", overwrite=options.overwrite)
     check_choice("features", "layer", options.layer, LAYERS)
     check_numbers(options.numbers)
-    paths = find_pictures(inputs)
+    paths = find_and_tell(inputs)
     encoder = load_encoder(options.model, options.device)
     side = options.side_px or home_side_px(encoder)
     readable, refused = readable_pictures(paths, side)

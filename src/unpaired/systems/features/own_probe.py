@@ -22,7 +22,8 @@ from torch import Tensor
 from unpaired.core.devices import choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.progress import Progress
-from unpaired.imaging.finding import SUFFIXES, class_folders, find_pictures
+from unpaired.imaging.finding import SUFFIXES, class_folders
+from unpaired.imaging.outputs import find_and_tell
 from unpaired.imaging.upright import read_opaque
 from unpaired.networks import efficientnet_lite, timm_networks
 from unpaired.networks.alexnet_caffe import LAYERS
@@ -122,7 +123,7 @@ def labeled_paths(folder: Path) -> tuple[list[Path], list[int], list[str]]:
     found = [
         (path, number)
         for number, name in enumerate(classes)
-        for path in find_pictures([Path(folder) / name])
+        for path in find_and_tell([Path(folder) / name])
     ]
     paths, labels = zip(*found, strict=True)
     return list(paths), list(labels), classes

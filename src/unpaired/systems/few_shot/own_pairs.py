@@ -254,7 +254,8 @@ def _train(
     import torch
 
     from unpaired.learning.create import create
-    from unpaired.learning.training import Checkpointing, train
+    from unpaired.learning.own_training import train_own
+    from unpaired.learning.training import Checkpointing
 
     torch.manual_seed(seed_for(recipe.seed, role))
     made = create(method, **settings)
@@ -264,7 +265,7 @@ def _train(
         made.receive(name, other)
     samples = made.samples(packs, seed=recipe.seed, noise=None, noise_draw="fresh")
     checkpointing = Checkpointing(_work(recipe, role), stamp)
-    train(made, samples, seed=recipe.seed, device=recipe.device, checkpointing=checkpointing)
+    train_own(made, samples, seed=recipe.seed, device=recipe.device, checkpointing=checkpointing)
     _keep_validated(made)
     return made
 

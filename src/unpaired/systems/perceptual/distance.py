@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, write_rows
-from unpaired.imaging.finding import find_pictures, pictures_by_name, read_all
-from unpaired.imaging.outputs import check_files
+from unpaired.imaging.finding import pictures_by_name, read_all
+from unpaired.imaging.outputs import check_files, find_and_tell, naming
 from unpaired.imaging.pictures import read_picture
 from unpaired.imaging.upright import orientation_of, upright
 from unpaired.learning.model_names import resolve_model
@@ -77,8 +76,9 @@ def match(first: Path, second: Path) -> dict[str, tuple[Path, Path]]:
     """
     if first.is_dir() != second.is_dir():
         raise UnpairedError(f"{first} and {second}: give two pictures or two folders")
+    found = [find_and_tell([given]) for given in (first, second)]
     if not first.is_dir():
-        (a,), (b,) = find_pictures([first]), find_pictures([second])
+        (a,), (b,) = found
         return {a.name: (a, b)}
     named = [pictures_by_name(folder) for folder in (first, second)]
     alone = [
@@ -93,7 +93,7 @@ def match(first: Path, second: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _measure(metric: LPIPS, first: Path, second: Path) -> float:
-    with _naming(first, second), torch.inference_mode():
+    with naming(first, second), torch.inference_mode():
         return metric(*_read(first, second)).item()
 
 
@@ -116,17 +116,6 @@ def _read_page(path: Path) -> np.ndarray:
     return upright(picture.pixels[0], orientation_of(path))
 
 
-@contextmanager
-def _naming(*paths: Path) -> Iterator[None]:
-    """Put the names of files before what is wrong with them, unless it names one itself."""
-    try:
-        yield
-    except UnpairedError as error:
-        if any(str(path) in str(error) for path in paths):
-            raise
-        raise UnpairedError(f"{' and '.join(map(str, paths))}: {error}") from None
-
-
 def _check_outputs(options: Options, pairs: Collection[tuple[Path, Path]]) -> None:
     if options.map_path is not None and len(pairs) > 1:
         raise UnpairedError(
@@ -139,7 +128,7 @@ def _check_outputs(options: Options, pairs: Collection[tuple[Path, Path]]) -> No
 
 def _write_map(metric: LPIPS, first: Path, second: Path, path: Path) -> str:
     """Write the map of distances, from 0 to its largest value in colors; say that value."""
-    with _naming(first, second), torch.inference_mode():
+    with naming(first, second), torch.inference_mode():
         values = metric.spatial(*_read(first, second))[0].numpy()
     largest = float(values.max())
     shown = colormaps[MAP_COLORS](values / largest if largest > 0 else values, bytes=True)

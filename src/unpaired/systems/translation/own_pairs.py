@@ -91,7 +91,8 @@ def learn(folder: Path, options: Options) -> Path:
     from unpaired.data.pack_writing import write_pack
     from unpaired.data.packs import open_verified
     from unpaired.learning.create import create
-    from unpaired.learning.training import Checkpointing, train
+    from unpaired.learning.own_training import train_own
+    from unpaired.learning.training import Checkpointing
 
     check_names(options.device, "auto")
     settings = DEFAULTS | {"patch_px": options.picture_px} | options.settings
@@ -115,7 +116,7 @@ def learn(folder: Path, options: Options) -> Path:
     made = create(METHOD, **settings)
     samples = made.samples([pack], seed=options.seed)
     checkpointing = Checkpointing(work / "training", stamp)
-    train(made, samples, seed=options.seed, device=options.device, checkpointing=checkpointing)
+    train_own(made, samples, seed=options.seed, device=options.device, checkpointing=checkpointing)
     save_model(path, METHOD, made, {"made_of": known, "train_set": "own pictures"})
     shutil.rmtree(work, ignore_errors=True)
     return path

@@ -25,6 +25,7 @@ from unpaired.imaging.outputs import (
     Notes,
     Outcome,
     Outputs,
+    naming,
     plan_outputs,
     refuse_clashes,
     refuse_existing,
@@ -113,9 +114,10 @@ def transmit(inputs: Sequence[Path], output: Path, options: Options) -> Outcome:
         with Progress("transmit", total, "pictures") as progress:
             for path, picture in pictures.items():
                 try:
-                    run.send(path, picture, progress)
+                    with naming(path):
+                        run.send(path, picture, progress)
                 except UnpairedError as error:
-                    refused.append(f"{shown(path)}: {error}")
+                    refused.append(str(error))
     except KeyboardInterrupt:
         run.finish()
         raise Stopped(
