@@ -144,12 +144,12 @@ def test_every_file_counts_and_those_that_are_no_pictures_are_told(inside, tmp_p
         left_out_of(outputs)[0]
         == f"{inside / 'b.heic'}: a format that is not read; convert it to PNG"
     )
-    assert left_out_of(outputs)[-1] == f"{inside}: 2 files that are no pictures by the name"
+    assert left_out_of(outputs)[-1] == f"{inside}: 2 files of another kind"
     outcome = Outcome([], [], outputs.left_out)
     assert outcome.summary("out").endswith("5 skipped")
     (inside / "notes.txt").unlink()
     last = left_out_of(plan_outputs([inside], inside / "results", overwrite=True))[-1]
-    assert last == f"{inside}: 1 file that is no picture by the name"
+    assert last == f"{inside}: 1 file of another kind"
     with pytest.raises(UnpairedError, match=r"^a\.png and b\.png: odd$"), naming("a.png", "b.png"):
         raise UnpairedError("odd")
 

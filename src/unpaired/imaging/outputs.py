@@ -311,8 +311,7 @@ def _other_files(folder: Path, output: Path, skipped: Container[Path]) -> Iterat
         others = [place / name for name in names if not name.startswith(".")]
         count += sum(p.suffix.lower() not in SUFFIXES and p not in skipped for p in others)
     if count:
-        are = "files that are no pictures" if count > 1 else "file that is no picture"
-        yield LeftOut(folder, f"{count} {are} by the name", count)
+        yield LeftOut(folder, f"{count} file{'s' * (count > 1)} of another kind", count)
 
 
 def _count_pictures(folder: Path) -> int:
