@@ -214,7 +214,8 @@ def test_names_in_the_labels_may_have_spaces(tree, tmp_path):
         ("tree", "blank", None, "no names; write every class's folder once"),
         ("tree", "twice", None, "a_red: twice; write every class's folder once"),
         ("tree", "binary", None, "not a text"),
-        ("tree", None, "file", "there already; .*--overwrite"),
+        ("tree", None, "old.csv", "there already; .*--overwrite"),
+        ("tree", None, "file", "file: a .csv file is written"),
         ("tree", None, "empty", "a folder, not a file"),
         ("tree", None, "file/o.csv", "is a file, not a folder"),
     ],
@@ -223,6 +224,7 @@ def test_paths_that_are_wrong_are_one_line(
     tree, weights, tmp_path, folder, labels, output, message
 ):
     (tmp_path / "file").write_text("a_red\n")
+    (tmp_path / "old.csv").write_text("mine")
     (tmp_path / "empty").mkdir()
     for name in COLORS:
         (tmp_path / "bare" / name).mkdir(parents=True)

@@ -177,7 +177,10 @@ def test_an_imported_model_translates_and_takes_styles(files, tmp_path):
 
 def test_a_second_import_writes_the_same_bytes(files, tmp_path):
     path, *_ = files()
-    targets = [import_weights("bicyclegan", path, output=tmp_path / name)[0] for name in "ab"]
+    targets = [
+        import_weights("bicyclegan", path, output=tmp_path / f"{name}.safetensors")[0]
+        for name in "ab"
+    ]
     assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
