@@ -385,7 +385,8 @@ def test_what_was_imported_is_not_overwritten_unless_asked_for(official, tmp_pat
     assert load_model(output)[0] == "neighbor2neighbor"
     with pytest.raises(UnpairedError, match=r"\.pth: a \.safetensors file is written"):
         import_weights("neighbor2neighbor", source, output=source, overwrite=True)
-    for place, told in ((tmp_path, "a folder, not a file"), (source / "n.safetensors", "is a file, not")):
+    below = source / "n.safetensors"
+    for place, told in ((tmp_path, "a folder, not a file"), (below, "is a file, not a")):
         with pytest.raises(UnpairedError, match=told):
             import_weights("neighbor2neighbor", source, output=place, overwrite=True)
 
