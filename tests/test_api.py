@@ -19,6 +19,8 @@ import unpaired as up
 from tests.imaging.files import write_turned
 from unpaired import catalog
 from unpaired.core.errors import UnpairedError
+from unpaired.learning.create import create
+from unpaired.learning.weights import save_model
 from unpaired.systems.denoising import search as denoising
 from unpaired.systems.denoising import short_training
 
@@ -128,6 +130,8 @@ def test_what_is_no_picture_is_refused_in_one_line(array, axes, message):
 def test_other_arguments_are_refused_in_one_line(clean, tmp_path):
     for options, message in (
         ({"minutes": 0}, "minutes must be"),
+        ({"minutes": "3"}, "minutes must be a positive number, not '3'"),
+        ({"minutes": None}, "minutes must be a positive number, not None"),
         ({"minutes": float("nan")}, "minutes must be"),
         ({"method": "cbm4d"}, "did you mean 'cbm3d'"),
         ({"method": "n2c"}, "needs more than noisy pictures"),
@@ -200,6 +204,29 @@ def test_a_trained_denoiser_is_saved_and_loaded_in_any_thread(clean, tmp_path):
     page = noisy(clean)
     again = up.load(tmp_path / "m.safetensors").restore(page)
     assert np.allclose(again, denoiser.restore(page))
+
+
+def test_a_model_replaces_a_file_only_when_asked(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_model(path, "neighbor2neighbor", create("neighbor2neighbor", width=8))
+    denoiser, before = up.load(path, device="cpu"), path.read_bytes()
+    with pytest.raises(UnpairedError, match=r"mine\.safetensors: there already.*overwrite=True"):
+        denoiser.save(path)
+    assert path.read_bytes() == before
+    with pytest.raises(UnpairedError, match=r"noisy\.png: models are written as \.safetensors"):
+        denoiser.save(tmp_path / "noisy.png", overwrite=True)
+    assert list(tmp_path.iterdir()) == [path]
+    denoiser.save(path, overwrite=True)
+    assert up.load(path).method == "neighbor2neighbor"
+    assert path.read_bytes() != before  # It says its stride now.
+
+
+@pytest.mark.parametrize("wrong", ["1", 0, -1, float("nan"), float("inf"), True])
+def test_a_range_that_is_no_positive_number_is_one_line(wrong):
+    page = np.zeros((16, 16))
+    for measure in (up.psnr, up.ssim):
+        with pytest.raises(UnpairedError, match="data_range must be a positive number, not"):
+            measure(page, page, data_range=wrong)
 
 
 def test_large_offsets_lose_nothing(clean):

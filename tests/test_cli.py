@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import pytest
 import typer
@@ -26,12 +27,21 @@ def commands() -> dict[str, typer.models.CommandInfo]:
     return found
 
 
-def examples_of(name: str) -> list[str]:
-    """Return the examples that a command's help shows."""
+def command_of(name: str):
+    """Return a command as click knows it."""
     found = typer.main.get_command(app)
     for word in name.split():
         found = found.commands[word]
-    return [line.strip() for line in found.epilog.splitlines() if line.startswith("  unpaired ")]
+    return found
+
+
+def examples_of(name: str) -> list[str]:
+    """Return the examples that a command's help shows."""
+    return [
+        line.strip()
+        for line in command_of(name).epilog.splitlines()
+        if line.startswith("  unpaired ")
+    ]
 
 
 def help_of(*words: str) -> str:
@@ -46,6 +56,46 @@ def run_main(monkeypatch, capsys, *words: str) -> tuple[int | None, str, str]:
     with pytest.raises(SystemExit) as left:
         main()
     return left.value.code, *capsys.readouterr()
+
+
+def whole_numbers() -> list[tuple[str, str, int]]:
+    """Return command, option and least value of every option that takes a whole number."""
+    found = []
+    for name, command in commands().items():
+        for key, hint in get_type_hints(command.callback, include_extras=True).items():
+            kind, *about = get_args(hint) or (hint,)
+            if kind in (int, int | None):
+                found.append((name, f"--{key.replace('_', '-')}", about[0].min))
+    return found
+
+
+@pytest.mark.parametrize(("command", "option", "least"), whole_numbers())
+def test_whole_numbers_have_a_least_value_and_others_are_one_line(
+    monkeypatch, capsys, command, option, least
+):
+    for wrong in (least - 1, -(10**30), "word", "1.5"):
+        code, out, err = run_main(monkeypatch, capsys, *command.split(), option, str(wrong))
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: Invalid value for '{option}")
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("ui --port", "80000"),
+        ("features --side", "-5"),
+        ("features --side", "1000000"),
+        ("learn-translation --picture-px", "1000000000"),
+        ("translate --samples", "1000000000"),
+        ("transmit --steps", "1000000000"),
+    ],
+)
+def test_huge_numbers_are_one_line(monkeypatch, capsys, command, value):
+    code, _, err = run_main(monkeypatch, capsys, *command.split(), value)
+    assert code == 2
+    assert err.startswith(f"error: Invalid value for '{command.split()[-1]}")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", commands())

@@ -96,7 +96,7 @@ def status(
     data_root: DataRoot = None,
     table: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Number of a table; all of them without it."),
+        typer.Option(min=1, help="Number of a table; all of them without it."),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Say what is missing and what each job takes.")
@@ -150,7 +150,7 @@ def check_data(
     data_root: DataRoot = None,
     table: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Number of a table: only what it needs."),
+        typer.Option(min=1, help="Number of a table: only what it needs."),
     ] = None,
 ) -> None:
     """Say for every data set what is there, or where to get it."""

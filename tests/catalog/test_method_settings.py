@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import subprocess
 import sys
+from dataclasses import MISSING
 
 import pytest
 
 from tests.learning.tiny import TinyConfig
 from unpaired import catalog
-from unpaired.catalog.method_settings import KINDS, check_settings, settings_of
+from unpaired.catalog.method_settings import KINDS, RANGE_OF, check_settings, settings_of
 from unpaired.catalog.system import MethodEntry
 from unpaired.core.errors import UnpairedError
 
@@ -58,6 +60,47 @@ def test_what_is_wrong_is_one_line(given, said):
     with pytest.raises(UnpairedError, match=re.escape(said)) as error:
         check_settings("n2n", given)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "said"),
+    [
+        ("bicyclegan", {"images_seen": -4}, "images_seen of method 'bicyclegan' must be 1 at leas"),
+        ("bicyclegan", {"images_seen": 0}, "must be 1 at least, not 0"),
+        ("bicyclegan", {"images_seen": 10**30}, "must be 1 at least, and at most 1e+12, not 1000"),
+        ("bicyclegan", {"batch_size": -1}, "must be 1 at least, not -1"),
+        ("bicyclegan", {"learning_rate": 0}, "must be greater than 0, not 0"),
+        ("bicyclegan", {"learning_rate": -0.001}, "must be greater than 0, not -0.001"),
+        ("bicyclegan", {"learning_rate": math.nan}, "must be greater than 0, and at most 1e+12, "),
+        ("bicyclegan", {"learning_rate": math.inf}, "must be greater than 0, and at most 1e+12, "),
+        ("bicyclegan", {"kl_weight": -0.1}, "must be 0 at least, not -0.1"),
+        ("ddpm", {"attention_px": 0}, "must be 1 at least, not 0"),
+        ("n2n", {"beta2": 1}, "must be from 0 to less than 1, not 1"),
+        ("n2n", {"gradient_clip": 0.0}, "must be greater than 0, not 0.0"),
+        ("local_hints", {"full_share": 1.5}, "must be from 0 to 1, not 1.5"),
+        ("cyclegan", {"history_images": -1}, "must be 0 at least, not -1"),
+    ],
+)
+def test_numbers_out_of_range_are_one_line(method, given, said):
+    with pytest.raises(UnpairedError, match=re.escape(said)) as error:
+        check_settings(method, given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", catalog.methods())
+def test_the_papers_settings_are_in_range(name):
+    config = catalog.load(catalog.method(name).target).Config
+    fields = [field for field in dataclasses.fields(config) if field.default is not MISSING]
+    check_settings(name, {field.name: field.default for field in fields})
+
+
+def test_ranges_are_of_settings_that_there_are():
+    assert set(RANGE_OF) <= {key for name in catalog.methods() for key in settings_of(name)}
+
+
+def test_numbers_of_any_sign_pass():
+    check_settings("deepjscc", {"snr_min_db": -5.0, "snr_max_db": -1})
+    check_settings("cyclegan", {"history_images": 0})
 
 
 def test_what_is_right_passes():

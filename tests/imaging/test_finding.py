@@ -66,7 +66,8 @@ def test_what_cannot_be_found_is_listed_at_once(tmp_path):
     assert f"{tmp_path / 'empty'}: no picture in this folder" in message
     assert "notes.txt: not a picture's name" in message
     assert "a link that leads nowhere" in message
-    assert f"{tmp_path / 'absent'}: " in message
+    assert f"{tmp_path / 'absent'}: no such file or folder" in message
+    assert "without a suffix" not in message
 
 
 def test_an_unreadable_folder(tmp_path, monkeypatch):

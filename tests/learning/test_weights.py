@@ -156,7 +156,7 @@ FORGED = {
     "a text for a number": ({"config": {"width": "8"}}, "must be a whole number"),
     "an object for a number": ({"config": {"width": {"a": 1}}}, "must be a whole number"),
     "a width of 0": ({"config": {"width": 0}}, ""),
-    "a width of -8": ({"config": {"width": -8}}, "its settings make no network"),
+    "a width of -8": ({"config": {"width": -8}}, "must be 1 at least, not -8"),
     "a width beyond all memory": ({"config": {"width": 10**6}}, "another architecture"),
     "a width beyond all counting": ({"config": {"width": 10**30}}, "make no network"),
     "a choice that there is not": ({"config": {"subsampler": "x"}}, "has no subsampler 'x'"),

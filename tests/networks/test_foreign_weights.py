@@ -74,8 +74,22 @@ def _zip(path):
     [
         ("gone.pth", None, "no such file"),
         ("cut.safetensors", lambda p: p.write_bytes(b"\x80\x00"), "not a safetensors file"),
+        (
+            "words.pth",
+            lambda p: p.write_text("hello, text"),
+            "alone: damaged, or of another kind; dow",
+        ),
         ("cut.pth", lambda p: p.write_bytes(b"PK\x03\x04"), "not a PyTorch file of tensors"),
-        ("code.pth", lambda p: torch.save({"a": pytest.fail}, p), "not a PyTorch file of tensors"),
+        (
+            "code.pth",
+            lambda p: torch.save({"a": pytest.fail}, p),
+            r"it holds _pytest[\w.]+, which would have",
+        ),
+        (
+            "whole.pth",
+            lambda p: torch.save(torch.nn.ReLU(), p),
+            "nn.modules.activation.ReLU, which",
+        ),
         ("list.pth", lambda p: torch.save([torch.ones(1)], p), "other than named tensors"),
         ("none.pth", lambda p: torch.save({}, p), "other than named tensors"),
         ("epoch.pth", lambda p: torch.save({"epoch": 3}, p), "other than named tensors"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -81,6 +82,21 @@ def test_unknown_names_are_one_line_with_those_near():
         with pytest.raises(UnpairedError, match=f"timm has no model '{name}'; .*{near}") as error:
             build_features(name)
         assert "\n" not in str(error.value)
+
+
+def test_the_hub_says_nothing_of_its_retries(monkeypatch):
+    hub = logging.getLogger("huggingface_hub.utils._http")
+    said = []
+
+    def retry(*_, **__):
+        said.append(hub.isEnabledFor(logging.WARNING))
+        raise OSError("no network")
+
+    monkeypatch.setattr(timm, "create_model", retry)
+    with pytest.raises(UnpairedError, match=r"cannot be had \(no network\)"):
+        load_classifier(NAME)
+    assert said == [False]
+    assert hub.isEnabledFor(logging.WARNING)
 
 
 def test_without_a_hub_and_a_cache_it_is_one_line(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType
@@ -26,9 +26,32 @@ KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "None": ("null", (NoneType,)),
 }
 
+# How a person is told a range, and whether a number lies in it.
+Range = tuple[str, Callable[[float], bool]]
+FROM_ONE: Range = "1 at least", lambda value: value >= 1
+FROM_ZERO: Range = "0 at least", lambda value: value >= 0
+ABOVE_ZERO: Range = "greater than 0", lambda value: value > 0
+SHARE: Range = "from 0 to 1", lambda value: 0 <= value <= 1
+BELOW_ONE: Range = "from 0 to less than 1", lambda value: 0 <= value < 1
+ANY: Range = "a number", lambda _: True
+# By the name of a setting, whatever its method; those of no other range are from 1 on if they are
+# whole numbers, else from 0 on.
+_RANGES = {
+    FROM_ZERO: "critic_layers discriminator_layers dropout_layers history_images mapping_layers "
+    "residual_blocks skips",
+    ABOVE_ZERO: "alpha blur_std_px gradient_clip initialization_gain learning_rate output_scale "
+    "sigma",
+    SHARE: "corruption_level dropout dropped eta full_share keep_probability mean_share ramp_share "
+    "reveal_probability start stop_probability time_max time_min uniform_share",
+    BELOW_ONE: "averaging beta2",
+    ANY: "mask_center snr_max_db snr_min_db",
+}
+RANGE_OF = {name: range_ for range_, names in _RANGES.items() for name in names.split()}
+LARGEST = 10**12  # No length, size or weight is near it; larger ones are misspelled.
+
 
 def check_settings(method: str, given: Mapping[str, Any]) -> None:
-    """Raise UnpairedError unless ``given`` are settings of a method, each of the right kind."""
+    """Raise UnpairedError unless ``given`` are settings of a method, each of its kind and range."""
     known = settings_of(method)
     for key, value in given.items():
         if key not in known:
@@ -39,6 +62,8 @@ def check_settings(method: str, given: Mapping[str, Any]) -> None:
             raise UnpairedError(
                 f"{key} of method '{method}' must be {words}, not {value!r}{_as_number(value)}"
             )
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            _check_range(f"{key} of method '{method}'", key, kinds, value)
 
 
 def settings_of(method: str) -> dict[str, str]:
@@ -56,6 +81,16 @@ def _is_of(kind: str, value: object) -> bool:
         return True
     # True is an int to Python, and to nobody else.
     return isinstance(value, KINDS[kind][1]) and (kind == "bool") == isinstance(value, bool)
+
+
+def _check_range(where: str, key: str, kinds: list[str], value: float) -> None:
+    usual = FROM_ONE if "int" in kinds else FROM_ZERO
+    words, holds = RANGE_OF.get(key, usual)
+    if not -LARGEST <= value <= LARGEST:  # It holds for no NaN either.
+        words = f"{words}, and at most {LARGEST:.0e}"
+    elif holds(value):
+        return
+    raise UnpairedError(f"{where} must be {words}, not {value}")
 
 
 def _as_number(value: object) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
 from collections.abc import Iterable
+from numbers import Real
 from typing import NoReturn
 
 
@@ -38,9 +40,21 @@ def check_choice(owner: str, key: str, value: str, valid: Iterable[str]) -> None
         raise UnpairedError(f"{owner} has no {key} '{value}'{suggest(value, valid)}")
 
 
+def check_positive(name: str, value: object) -> None:
+    """Raise UnpairedError unless ``value`` is a finite number greater than 0, and no text."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < value < math.inf):
+        raise UnpairedError(f"{name} must be a positive number, not {value!r}")
+
+
 def one_line(error: object) -> str:
     """Return an error's text, which may have several lines, as one."""
     return " ".join(str(error).split())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, which gets an s unless there is one: "1 picture"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def list_some(items: Iterable[str], limit: int = 10) -> str:

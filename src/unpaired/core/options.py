@@ -18,6 +18,7 @@ DataRoot = Annotated[
     Optional[str],  # noqa: UP045 - typer reads this annotation
     typer.Option(help="Folder that holds the data sets' folders."),
 ]
+Seed = Annotated[int, typer.Option(min=0, help="Decides every draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (or gpu), mps.")]
 Precision = Annotated[str, typer.Option(help="auto, bf16 or fp32.")]
 

@@ -127,7 +127,7 @@ def _pictures_at(path: str | os.PathLike) -> list[Path]:
     with reading(path):
         is_folder = path.is_dir()
     if not is_folder:
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES and os.path.lexists(path):
             known = f"known suffixes: {', '.join(SUFFIXES)}"
             raise bad(path, "not a picture's name", f"{known}; it is {_remedy(path)}")
         refuse_no_file(path)

@@ -351,6 +351,15 @@ def _read_checkpoint(
         return None
 
 
+def stamp_in(folder: Path) -> dict[str, Any] | None:
+    """Return what the progress in a folder belongs to; None where none can be read."""
+    try:
+        with safe_open(folder / CHECKPOINT_NAME, framework="numpy") as file:
+            return json.loads(file.metadata()["position"])["stamp"]
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
+        return None
+
+
 def _load_optimizer(
     optimizer: torch.optim.Optimizer,
     index: int,
@@ -407,7 +416,7 @@ class _History:
         if not all(abs(value) < float("inf") for value in means.values()):
             raise UnpairedError(
                 f"the loss is not finite after {images_seen} images; "
-                "lower training.learning_rate or use precision fp32"
+                "lower the learning rate (learning_rate), or use precision fp32"
             )
         self.rows.append(row)
         self._sums, self._count = {}, 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, check_positive
 from unpaired.imaging.arrays import as_array
 from unpaired.metrics.ssim import ssim as of_channels
 
@@ -55,8 +54,8 @@ def _pair(
     first, second = as_array(reference), as_array(image)
     if first.shape != second.shape:
         raise UnpairedError(f"shapes differ: {first.shape} and {second.shape}")
-    if data_range is not None and not 0 < data_range < math.inf:
-        raise UnpairedError(f"data_range must be a positive number, not {data_range}")
+    if data_range is not None:
+        check_positive("data_range", data_range)
     if data_range is None:
         if _is_of_pictures(first.dtype) and first.dtype == second.dtype:
             information = np.iinfo(first.dtype)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from unpaired.core.files import reading
 # What checkpoints wrap their weights in; where a file has several, the first one is taken.
 # params_ema, g_ema: averaged weights, which their authors restore and generate with.
 WRAPPINGS = ("state_dict", "params_ema", "params", "model", "g_ema")
+# How PyTorch names code that a file wants to have run.
+_CODE = re.compile(r"GLOBAL ([\w.]+)")
 PREFIXES = ("module.", "_orig_mod.")  # Of DataParallel, and of compiled networks.
 
 
@@ -100,10 +104,12 @@ def _loaded(path: Path | str, kind: str, load: Callable[[], Any]) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # Damaged bytes are met with exceptions of all kinds.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UnpairedError(
-            f"{path}: not a {kind} file of tensors alone ({reason[:200]}); download it again"
-        ) from None
+        # PyTorch's own words advise to run the code in the file, and say little of damaged ones.
+        code = _CODE.search(str(error)) if isinstance(error, UnpicklingError) else None
+        what = "damaged, or of another kind; download it again"
+        if code:
+            what = f"it holds {code[1]}, which would have to be run; name a file with a state_dict"
+        raise UnpairedError(f"{path}: not a {kind} file of tensors alone: {what}") from None
 
 
 def _unwrapped(content: Any) -> tuple[dict[str, Any], str]:

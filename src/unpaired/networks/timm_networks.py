@@ -99,8 +99,8 @@ def check_name(name: str) -> None:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    logger = logging.getLogger("timm")
+def _without_warnings(library: str = "timm") -> Iterator[None]:
+    logger = logging.getLogger(library)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -124,7 +124,8 @@ def _own(name: str) -> nn.Module:
     import timm
 
     try:
-        return timm.create_model(name, pretrained=True)
+        with _without_warnings("huggingface_hub"):  # A dozen lines of retries without a network.
+            return timm.create_model(name, pretrained=True)
     except Exception as error:  # Of the network, of the hub, or "no weights": many types.
         raise UnpairedError(
             f"timm's weights of '{name}' cannot be had ({reason_of(error)}); name a file of them "

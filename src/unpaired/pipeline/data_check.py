@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unpaired import catalog
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, counted
 from unpaired.data.sources import DataSet
 from unpaired.pipeline.datasets import (
     folder_in,
@@ -53,7 +53,7 @@ def _line(dataset: DataSet, settings: Settings) -> str:
         return f"missing  {how_to_get(dataset, settings)}"
     if dataset.folder is None:
         where = dataset.where or "inside installed packages"
-        return f"found    {dataset.name}: {dataset.pictures} pictures ({where})"
+        return f"found    {dataset.name}: {counted(dataset.pictures, 'picture')} ({where})"
     if dataset.made_in and not Path(dataset.folder).is_dir():
         return f"found    {dataset.name}: made by the workflow ({dataset.where})"
     folder = folder_of(dataset, settings)
@@ -63,7 +63,7 @@ def _line(dataset: DataSet, settings: Settings) -> str:
         return f"bad      {dataset.name}: {error}"
     expected = dataset.pictures
     short = f", but the protocol has {expected}" if expected and count < expected else ""
-    return f"found    {dataset.name}: {count} pictures in {folder}{short}"
+    return f"found    {dataset.name}: {counted(count, 'picture')} in {folder}{short}"
 
 
 def _count(dataset: DataSet, folder: Path, settings: Settings) -> int:

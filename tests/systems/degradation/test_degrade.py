@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sys
 
 import numpy as np
@@ -9,12 +10,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.learning.interrupting import interrupt
 from tests.systems.degradation.small import SMALL
 from unpaired.cli import app, main
 from unpaired.core.errors import Stopped, UnpairedError
 from unpaired.core.options import INTERRUPTED
 from unpaired.learning import training
 from unpaired.learning.create import create
+from unpaired.learning.training import Interrupted
 from unpaired.learning.weights import load_model, save_model
 from unpaired.systems.degradation import own_degradation
 from unpaired.systems.degradation.degrade import Options, degrade
@@ -53,6 +56,53 @@ def learned(tmp_path_factory):
         assert learn(made) == path
         assert path.stat().st_mtime_ns == written  # there already
     return folder
+
+
+def files(folder):
+    """Return every file below a folder with the time at which it was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_model_is_replaced_only_when_asked(learned, tmp_path, monkeypatch):
+    output = tmp_path / "camera"
+    shutil.copytree(learned / "camera", output)
+    before = files(output)
+    words = ["degrade", "--learn-from", str(learned / "noisy"), "--clean", str(learned / "clean")]
+    words += ["-o", str(output), "--seed", "2"]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UnpairedError)
+    assert "add --overwrite" in str(done.exception)
+    assert files(output) == before
+    monkeypatch.setattr(own_degradation, "SETTINGS", own_degradation.SETTINGS | {"images_seen": 8})
+    monkeypatch.setattr(own_degradation, "SPREADS", 1)
+    assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
+    after = files(output)
+    assert after.keys() == before.keys()
+    assert all(after[path] != before[path] for path in before)
+
+
+def test_noise_without_its_model_is_replaced_only_when_asked(learned, tmp_path):
+    noise = tmp_path / "camera" / own_degradation.NOISE_FILE
+    noise.parent.mkdir()
+    noise.write_bytes(b"kept")
+    with pytest.raises(UnpairedError, match=r"noise\.safetensors: there already"):
+        learn(Folders(learned / "noisy", learned / "clean", noise.parent))
+    assert noise.read_bytes() == b"kept"
+
+
+def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(learned, tmp_path, monkeypatch):
+    folders = Folders(learned / "noisy", learned / "clean", tmp_path / "camera")
+    interrupt(monkeypatch)
+    with pytest.raises(Interrupted):
+        learn(folders)
+    (kept,) = folders.output.rglob("checkpoint.safetensors")
+    before = kept.stat().st_mtime_ns
+    with pytest.raises(UnpairedError, match="was interrupted there; repeat its command"):
+        learn(folders, seed=2)
+    assert kept.stat().st_mtime_ns == before
+    with pytest.raises(Interrupted):
+        learn(folders, seed=2, overwrite=True)
+    assert kept.stat().st_mtime_ns != before
 
 
 def test_made_noise_is_like_the_one_that_was_learned(learned):

@@ -10,8 +10,10 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from tests.imaging.files import write_turned
+from tests.learning.interrupting import interrupt
 from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
+from unpaired.learning.training import Interrupted
 from unpaired.learning.weights import load_model
 from unpaired.systems.few_shot.own_pairs import learn, read_recipe
 from unpaired.systems.few_shot.sources.drawn_portraits import draw
@@ -135,7 +137,7 @@ def test_a_prior_that_is_there_is_taken(recipe, tmp_path):
         (lambda f: [path.unlink() for path in (f / "degraded").iterdir()], "no picture"),
         (
             lambda f: [p.unlink() for n in range(1, 6) for p in (f / "pairs").rglob(f"{n}.png")],
-            "at least 2 are needed",
+            "1 pair less 0 for validation: at least 2 are needed",
         ),
     ],
 )
@@ -169,5 +171,91 @@ def test_what_is_no_recipe_is_told(tmp_path):
     (tmp_path / "recipe.yaml").write_text("pairs: [")
     with pytest.raises(UnpairedError, match="not a readable recipe"):
         read_recipe(tmp_path / "recipe.yaml")
-    with pytest.raises(UnpairedError, match="not a readable recipe"):
+    with pytest.raises(
+        UnpairedError, match=r"missing\.yaml: no such file or folder; check"
+    ) as told:
         read_recipe(tmp_path / "missing.yaml")
+    assert "Errno" not in str(told.value)
+    with pytest.raises(UnpairedError, match="it is a folder; check its name"):
+        read_recipe(tmp_path)
+
+
+def test_settings_that_nothing_uses_are_told(recipe):
+    from unpaired.systems.few_shot.own_pairs import unused_settings
+
+    assert unused_settings(read_recipe(recipe(settings={"supervised": {"images_seen": 20}}))) == [
+        "settings of supervised: not used by this recipe, which trains ddpm, supervised_start, sud2"
+    ]
+    of_prior = recipe(settings={"ddpm": {}, "sud2": {}}, prior="prior.safetensors")
+    assert unused_settings(read_recipe(of_prior)) == [
+        "settings of ddpm: not used by this recipe, which trains supervised_start, sud2"
+    ]
+    assert not unused_settings(read_recipe(recipe(settings={"supervised_start": {}, "sud2": {}})))
+
+
+def changed(method, **settings):
+    """Return settings of TINY with other ones of a method."""
+    return {"settings": TINY | {method: TINY[method] | settings}}
+
+
+def state(folder):
+    """Return every file below a folder with the time at which it was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("method", ["ddpm", "supervised_start", "sud2"])
+def test_models_of_another_recipe_are_replaced_only_when_asked(recipe, tmp_path, method):
+    learned = learn(read_recipe(recipe()))
+    assert str(learned.model) in learned.summary.splitlines()[-1].partition("--model")[2]
+    before = state(tmp_path / "own")
+    names = {path.name for path in before}
+    assert names == {"prior.safetensors", "start.safetensors", "model.safetensors"}
+    other = read_recipe(recipe(**changed(method, images_seen=80)))
+    with pytest.raises(UnpairedError, match=r"there already, and not made of .*--overwrite"):
+        learn(other)
+    assert state(tmp_path / "own") == before
+    learn(other, overwrite=True)
+    assert load_model(learned.model)[1].config.images_seen == (80 if method == "sud2" else 20)
+    after = state(tmp_path / "own")
+    assert after.keys() == before.keys()
+    assert after[learned.model] != before[learned.model]
+
+
+def test_a_model_is_not_replaced_because_what_it_came_from_is_gone(recipe, tmp_path):
+    learned = learn(read_recipe(recipe()))
+    (tmp_path / "own/start.safetensors").unlink()
+    before = state(tmp_path / "own")
+    with pytest.raises(UnpairedError, match=r"model\.safetensors: there already"):
+        learn(read_recipe(recipe()))
+    assert state(tmp_path / "own") == before
+    assert learn(read_recipe(recipe()), overwrite=True).model == learned.model
+
+
+def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(recipe, tmp_path, monkeypatch):
+    interrupt(monkeypatch)
+    with pytest.raises(Interrupted):
+        learn(read_recipe(recipe()))
+    before = {path: when for path, when in state(tmp_path / "own").items() if path.suffix != ".h5"}
+    assert [path.name for path in before] == ["checkpoint.safetensors"]
+    other = read_recipe(recipe(**changed("ddpm", images_seen=64)))
+    with pytest.raises(UnpairedError, match="was interrupted there; repeat its command"):
+        learn(other)
+    assert before.items() <= state(tmp_path / "own").items()
+    monkeypatch.undo()
+    learn(other, overwrite=True)
+    assert not any(path.exists() for path in before)
+
+
+def test_the_command_offers_to_replace(recipe):
+    words = ["few-pairs", str(recipe(method="supervised"))]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    words = ["few-pairs", str(recipe(method="supervised", seed=2))]
+    assert isinstance(CliRunner().invoke(app, words).exception, UnpairedError)
+    assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
+
+
+def test_refused_pictures_leave_nothing_behind(recipe, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "degraded/6.png")
+    with pytest.raises(UnpairedError, match="smaller than the 32 px"):
+        learn(read_recipe(recipe()))
+    assert not (tmp_path / "own").exists()

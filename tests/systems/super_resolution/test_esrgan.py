@@ -145,7 +145,7 @@ def test_it_starts_from_a_network_of_the_same_size_alone():
     [
         ({"patch_px": 30}, "multiple of 4"),
         ({"patch_px": 36}, "multiple of 32 for the discriminator"),
-        ({"pixel_weight": -1.0}, "must not be negative"),
+        ({"pixel_weight": -1.0}, "pixel_weight of method .* must be 0 at least"),
         ({"feature_network": "vgg91"}, "vgg19"),
     ],
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.imaging.files import write_turned
+from tests.learning.interrupting import interrupt
 from tests.systems.translation.facades import SMALL, small
+from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
+from unpaired.learning.training import Interrupted
 from unpaired.learning.weights import load_model, save_model
 from unpaired.systems.translation.own_pairs import Options as Learning
 from unpaired.systems.translation.own_pairs import learn, settings_of
@@ -150,19 +157,67 @@ def test_a_model_is_learned_from_both_layouts(folder, tmp_path):
         name, product = load_model(learn(given, options))
         assert name == "bicyclegan"
         found.append(product.generator.last.weight)
-        assert not (tmp_path / f"own{number}/work").exists()
+        assert [path.name for path in (tmp_path / f"own{number}").iterdir()] == [
+            "model.safetensors"
+        ]
     assert found[0].equal(found[1])
 
 
-def test_a_second_run_has_nothing_to_do_and_other_settings_learn_anew(folder, tmp_path, capsys):
+def test_a_second_run_has_nothing_to_do_and_other_settings_replace_nothing_unasked(
+    folder, tmp_path, capsys
+):
     options = Learning(tmp_path / "own", picture_px=32, settings=own(), device="cpu")
     path = learn(folder, options)
     before = path.stat().st_mtime_ns
     learn(folder, options)
     assert "there already" in capsys.readouterr().out
     assert path.stat().st_mtime_ns == before
-    learn(folder, Learning(tmp_path / "own", picture_px=32, settings=own(width=8), device="cpu"))
-    assert path.stat().st_mtime_ns != before
+    other = replace(options, settings=own(width=8))
+    with pytest.raises(UnpairedError, match=r"not made of these pictures.*--overwrite"):
+        learn(folder, other)
+    assert path.stat().st_mtime_ns == before
+    assert [file.name for file in (tmp_path / "own").iterdir()] == [path.name]
+    learn(folder, replace(other, overwrite=True))
+    assert load_model(path)[1].config.width == 8
+
+
+def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(folder, tmp_path, monkeypatch):
+    options = Learning(tmp_path / "own", picture_px=32, settings=own(), device="cpu")
+    interrupt(monkeypatch)
+    with pytest.raises(Interrupted):
+        learn(folder, options)
+    kept = {path: path.read_bytes() for path in (tmp_path / "own").rglob("checkpoint.*")}
+    assert len(kept) == 1
+    other = replace(options, settings=own(width=8))
+    with pytest.raises(UnpairedError, match="was interrupted there; repeat its command"):
+        learn(folder, other)
+    assert {path: path.read_bytes() for path in kept} == kept
+    monkeypatch.undo()
+    learn(folder, replace(other, overwrite=True))
+    assert not any(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("side_px", [8, 16])
+def test_squares_too_small_for_the_networks_are_one_line(folder, tmp_path, side_px):
+    with pytest.raises(UnpairedError, match=f"pictures of {side_px} px are too small .*--picture"):
+        learn(folder, Learning(tmp_path / "own", picture_px=side_px, device="cpu"))
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("images_seen=-4", "images_seen of method 'bicyclegan' must be 1 at least, not -4"),
+        ("learning_rate=.nan", "learning_rate of method 'bicyclegan' must be greater than 0"),
+        ("width=1000000000", "make no network .*change the sizes"),
+    ],
+)
+def test_numbers_that_are_no_training_are_one_line(folder, tmp_path, text, told):
+    words = ["learn-translation", str(folder), "-o", str(tmp_path / "own"), "--set", text]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UnpairedError)
+    assert re.search(told, str(done.exception))
+    assert not (tmp_path / "own").exists()
 
 
 def test_wrong_pairs_and_settings_are_told(folder, tmp_path):

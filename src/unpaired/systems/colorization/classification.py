@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from unpaired.core.devices import choose_device
-from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.errors import UnpairedError, counted, list_some
 from unpaired.core.files import reading, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.color.lab import rgb_to_lab
@@ -99,7 +99,7 @@ def classify(folder: Path, output: Path | None, options: Options) -> Classified:
         raise UnpairedError(list_some(refused))
     if output is not None:
         write_rows(output, rows)
-    lines = [f"{options.classifier}, {len(rows)} pictures: top-1 accuracy (%)"]
+    lines = [f"{options.classifier}, {counted(len(rows), 'picture')}: top-1 accuracy (%)"]
     for name, percent in accuracies(rows).items():
         lines.append(f"  {name}: {percent:.1f}")
     return Classified("\n".join(lines), refused)

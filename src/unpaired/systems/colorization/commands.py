@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from unpaired.core.options import Device, Precision, examples, tell_refused
+from unpaired.core.options import Device, Precision, Seed, examples, tell_refused
 
 COLORIZE = (
     "unpaired colorize gray/ --output colored/ --model MODEL.safetensors",
@@ -143,8 +143,8 @@ def study_export(
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="left or right: of pairs side by side; models get the other half."),
     ] = None,
-    participants: Annotated[int, typer.Option(help="Sessions per method.")] = 40,
-    seed: Annotated[int, typer.Option(help="Decides every order and draw.")] = 1,
+    participants: Annotated[int, typer.Option(min=1, max=10_000, help="Sessions per method.")] = 40,
+    seed: Seed = 1,
 ) -> None:
     """Write the pairs, orders and timings of a real-or-fake study, and the key to score it."""
     from unpaired.imaging.study import named_folders

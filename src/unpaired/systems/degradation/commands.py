@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from unpaired.core.errors import UnpairedError
-from unpaired.core.options import Device, examples, tell_refused
+from unpaired.core.options import Device, Seed, examples, tell_refused
 
 DEGRADE = (
     "unpaired degrade --learn-from noisy/ --clean clean/ --output camera/",
@@ -38,9 +38,9 @@ def degrade(
         NoPath, typer.Option(help="What was learned: a folder, or a .safetensors file.")
     ] = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Another one draws other noise.")] = 1,
+    seed: Seed = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there already.")
+        bool, typer.Option("--overwrite", help="Replace what is there already, also another model.")
     ] = False,
 ) -> None:
     """Learn a degradation from pictures that do not match, or make clean pictures noisy with it.

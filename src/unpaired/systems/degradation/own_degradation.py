@@ -7,10 +7,8 @@ more.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +17,12 @@ from unpaired.core.devices import check_names, choose_device
 from unpaired.core.errors import UnpairedError, list_some
 from unpaired.core.files import atomic_path, sha256_of
 from unpaired.data.records import Record
-from unpaired.imaging.outputs import find_and_tell, refuse_existing
+from unpaired.imaging.outputs import check_files, find_and_tell
 from unpaired.imaging.pictures import in_rgb, read_picture
 from unpaired.imaging.pixels import to_uint8
 from unpaired.learning.model_names import FILE
-from unpaired.learning.weights import load_model, read_notes, save_model
-from unpaired.pipeline.settings import canonical_json
+from unpaired.learning.weights import load_model
+from unpaired.pipeline.own_models import WORK, OwnModel, forgotten_if_refused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,43 +72,47 @@ def learn(
     """Learn a degradation from two folders of pictures; return the model's file.
 
     It goes on where it was interrupted, and is kept as long as nothing changes that it depends on.
-    Raises UnpairedError, before anything is learned, for folders that do not fit, and where a model
-    of other pictures or another seed would be replaced, unless ``overwrite`` says so.
+    overwrite: whether another model, or a training of one, may be replaced.
+    Raises UnpairedError, before anything is learned, for folders that do not fit, and for another
+    model in the output folder.
     """
-    from unpaired.data.disjoint import check_disjoint
-    from unpaired.data.packs import open_verified
-
     check_names(device, "auto")
     for folder in (folders.noisy, folders.clean):
         if not folder.is_dir():
             raise UnpairedError(f"{folder}: no such folder; name one that holds pictures")
     if folders.output.exists() and not folders.output.is_dir():
         raise UnpairedError(f"{folders.output}: a file; name a folder for the model")
-    work, path = folders.output / "work", folders.output / FILE
-    try:
-        packs = [
-            open_verified(_pack(work / f"{name}.h5", folder))
-            for name, folder in (("noisy", folders.noisy), ("clean", folders.clean))
-        ]
-        for pack in packs:
-            _require_size(pack)
-        check_disjoint(*packs, ("noisy pictures", "clean pictures"))
+    work, path = folders.output / WORK, folders.output / FILE
+    with forgotten_if_refused(work):
+        packs = _packs(folders, work)
         stamp = {"settings": SETTINGS, "seed": seed, "packs": [pack.digest for pack in packs]}
-        known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
-        is_known = path.is_file() and read_notes(path).get("made_of") == known
-        if not is_known:
-            refuse_existing([path], overwrite)
-    except UnpairedError:
-        _forget(work)
-        raise
-    if not is_known:
-        method = _train(packs, stamp, work, device, seed)
-        save_model(path, METHOD, method, {"made_of": known, "train_set": "own pictures"})
-    else:
+        own = OwnModel(path, work / "training", stamp)
+        own.check(overwrite=overwrite)
+        if not own.is_made:
+            noise = path.with_name(NOISE_FILE)
+            check_files(noise, suffix=noise.suffix, overwrite=overwrite)
+    if own.is_made:
         print(f"{path}: there already", flush=True)
+    else:
+        own.save(METHOD, _train(packs, own, device, seed))
     _keep_noise(path, packs[0], device, seed)
     shutil.rmtree(work, ignore_errors=True)
     return path
+
+
+def _packs(folders: Folders, work: Path) -> list[Pack]:
+    """Return the noisy and the clean pictures, which hold a training crop and share nothing."""
+    from unpaired.data.disjoint import check_disjoint
+    from unpaired.data.packs import open_verified
+
+    packs = [
+        open_verified(_pack(work / f"{name}.h5", folder))
+        for name, folder in (("noisy", folders.noisy), ("clean", folders.clean))
+    ]
+    for pack in packs:
+        _require_size(pack)
+    check_disjoint(*packs, ("noisy pictures", "clean pictures"))
+    return packs
 
 
 def _pack(path: Path, folder: Path) -> Path:
@@ -152,15 +154,6 @@ def _pages(path: Path) -> list[np.ndarray]:
     return [to_uint8(page) for page in picture.pixels]
 
 
-def _forget(work: Path) -> None:
-    """Remove what was begun for pictures that do not fit, but no training that can go on."""
-    if (work / "training").exists():
-        return
-    shutil.rmtree(work, ignore_errors=True)
-    with suppress(OSError):
-        work.parent.rmdir()
-
-
 def _require_size(pack: Pack) -> None:
     """Every picture holds a training crop, and there is one."""
     if not len(pack):
@@ -178,19 +171,17 @@ def _require_size(pack: Pack) -> None:
         )
 
 
-def _train(packs: list[Pack], stamp: dict[str, Any], work: Path, device: str, seed: int) -> Any:
+def _train(packs: list[Pack], own: OwnModel, device: str, seed: int) -> Any:
     import torch
 
     from unpaired.core.randomness import seed_for
     from unpaired.learning.create import create
     from unpaired.learning.own_training import train_own
-    from unpaired.learning.training import Checkpointing
 
     torch.manual_seed(seed_for(seed, "weights"))
     method = create(METHOD, **SETTINGS)
     samples = method.samples(packs, seed=seed, noise=None, noise_draw="fresh")
-    checkpointing = Checkpointing(work / "training", stamp)
-    train_own(method, samples, seed=seed, device=device, checkpointing=checkpointing)
+    train_own(method, samples, seed=seed, device=device, checkpointing=own.checkpointing)
     return method
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, check_positive
 from unpaired.core.torch_state import torch_left_alone
 from unpaired.imaging.arrays import as_array
 from unpaired.imaging.finding import find_pictures
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 Source = "ArrayLike | str | os.PathLike"
 COLOR_CHANNELS = (1, 3)  # restored together; of any other number each one by itself
 SECONDS_TO_FINISH = 2.0
+MODEL_SUFFIX = ".safetensors"
 
 
 class _Stack:
@@ -228,9 +229,22 @@ class Denoiser:
         extent = np.iinfo(dtype).max if dtype.kind in "ui" else 1.0
         return nominal(page, 0.0, float(extent))
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the model as safetensors; UnpairedError for a method that learns nothing."""
-        self._engine.save(Path(path))
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Write the model to a file NAME.safetensors.
+
+        overwrite: whether a file that is there may be replaced.
+
+        Raises UnpairedError for another suffix, a file that is there already, and a method that
+        learns nothing.
+        """
+        path = Path(path)
+        if path.suffix != MODEL_SUFFIX:
+            raise UnpairedError(f"{path}: models are written as {MODEL_SUFFIX}; name such a file")
+        if os.path.lexists(path) and not overwrite:
+            raise UnpairedError(
+                f"{path}: there already; choose another name, or give overwrite=True"
+            )
+        self._engine.save(path)
 
     def __repr__(self) -> str:
         before, after = self.estimate.before_db, self.estimate.after_db
@@ -358,6 +372,5 @@ def _in_type(restored: np.ndarray, dtype: np.dtype, pages: Sequence[Conditioned]
 
 
 def _seconds(minutes: float) -> float:
-    if not 0 < minutes < math.inf:
-        raise UnpairedError(f"minutes must be a positive number, not {minutes}")
+    check_positive("minutes", minutes)
     return 60 * minutes

@@ -15,10 +15,16 @@ PROBE = ("unpaired probe classes/ --model table15:split_brain_cl",)
 Model = Annotated[
     Path, typer.Option(help="A trained encoder (.safetensors), or a table's row: table15:labels.")
 ]
-Numbers = Annotated[int, typer.Option(help="Numbers of every layer and picture, about.")]
+Numbers = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Numbers of every layer and picture, about.")
+]
 Side = Annotated[
     Optional[int],  # noqa: UP045 - typer reads this annotation
-    typer.Option(help="Side that pictures are squeezed to, px; the model's own without it."),
+    typer.Option(
+        min=1,
+        max=4096,
+        help="Side that pictures are squeezed to, px; the model's own without it.",
+    ),
 ]
 
 

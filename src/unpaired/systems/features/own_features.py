@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from unpaired.core.devices import choose_device
-from unpaired.core.errors import UnpairedError, check_choice, list_some
+from unpaired.core.errors import UnpairedError, check_choice, counted, list_some
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.progress import Progress
 from unpaired.imaging.outputs import check_files, find_and_tell
@@ -83,7 +83,8 @@ def write_features(inputs: Sequence[Path], output: Path, options: Options) -> Wr
         rows.flush()
         numbers = rows.shape[1]
     write_rows(names_file, [{"row": n, "picture": str(p)} for n, p in enumerate(readable)])
-    summary = f"{output}: {count} pictures x {numbers} numbers of {options.layer}; {names_file}"
+    size = f"{counted(count, 'picture')} x {numbers} numbers of {options.layer}"
+    summary = f"{output}: {size}; {names_file}"
     return Written(summary, refused)
 
 

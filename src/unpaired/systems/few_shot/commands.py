@@ -15,6 +15,9 @@ RESTORE = ("unpaired restore degraded/ --output restored/ --model own/model.safe
 
 def few_pairs(
     recipe: Annotated[Path, typer.Argument(help="YAML: where pairs and unpaired pictures are.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace models of other recipes in its output.")
+    ] = False,
 ) -> None:
     """Learn to restore pictures from a few pairs and many unpaired ones.
 
@@ -22,7 +25,7 @@ def few_pairs(
     """
     from unpaired.systems.few_shot.own_pairs import learn, read_recipe
 
-    print(learn(read_recipe(recipe)).summary)
+    print(learn(read_recipe(recipe), overwrite=overwrite).summary)
 
 
 def restore(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from pydantic import Field
 
 from unpaired.catalog.method_settings import check_settings
 from unpaired.core.devices import check_names
-from unpaired.core.errors import UnpairedError, list_some, one_line
+from unpaired.core.errors import UnpairedError, counted, list_some, one_line
+from unpaired.core.files import reading
 from unpaired.core.randomness import seed_for
-from unpaired.learning.weights import load_model, read_notes, save_model
-from unpaired.pipeline.settings import Typed, TypedPath, canonical_json, validate
+from unpaired.learning.weights import load_model
+from unpaired.pipeline.own_models import WORK, OwnModel, forgotten_if_refused
+from unpaired.pipeline.settings import Typed, TypedPath, validate
 
 PRIOR, START, MODEL = "prior", "start", "model"
 METHODS = {PRIOR: "ddpm", START: "supervised_start"}
@@ -91,14 +94,16 @@ class Learned:
         if self.best is not None:
             start, end = self.best
             told = f"validation: {start:.2f} dB by the pairs alone, {end:.2f} dB in the end\n"
-        return f"{told}written to {self.model}; use it by: unpaired restore PICTURES -o DIR --model"
+        use = f"unpaired restore PICTURES -o DIR --model {self.model}"
+        return f"{told}written to {self.model}; use it by: {use}"
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe; raises UnpairedError for a file that is none, and for wrong keys."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        with reading(path):
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
         raise UnpairedError(f"{path}: not a readable recipe: {one_line(error)}") from None
     recipe = validate(Recipe, content, str(path))
     if recipe.method not in ("sud2", "supervised"):
@@ -114,27 +119,60 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def learn(recipe: Recipe) -> Learned:
+def learn(recipe: Recipe, *, overwrite: bool = False) -> Learned:
     """Make a model as a recipe says.
 
-    Raises UnpairedError for folders that do not fit, before anything is trained.
+    overwrite: whether models of other recipes, and trainings of them, may be replaced.
+    Raises UnpairedError, before anything is trained, for folders that do not fit, and for models
+    and interrupted trainings of other recipes in the output folder.
     """
-    packs = _packs(recipe)
-    pairs, degraded, clean = packs
+    for line in unused_settings(recipe):
+        print(line, flush=True)
+    work = Path(recipe.output) / WORK
+    with forgotten_if_refused(work):
+        learned = _learn(recipe, overwrite)
+    shutil.rmtree(work, ignore_errors=True)
+    return learned
+
+
+def unused_settings(recipe: Recipe) -> list[str]:
+    """Say which settings of a recipe are of methods that it does not train."""
+    used = {role: _method_of(recipe, role) for role in _trained_roles(recipe)}
+    return [
+        f"settings of {name}: not used by this recipe, which trains {', '.join(used.values())}"
+        for name in recipe.settings
+        if name not in used.values()
+    ]
+
+
+def _trained_roles(recipe: Recipe) -> list[str]:
+    """Return the roles of the models that a recipe trains, in order."""
+    needs_prior = recipe.method != "supervised" and recipe.prior is None
+    return [PRIOR, START, MODEL] if needs_prior else [START, MODEL]
+
+
+def _method_of(recipe: Recipe, role: str) -> str:
+    return METHODS.get(role, recipe.method)
+
+
+def _learn(recipe: Recipe, overwrite: bool) -> Learned:
+    pairs, degraded, clean = _packs(recipe)
     left = len(pairs) - recipe.validation
     if left < 2:
         raise UnpairedError(
-            f"{recipe.pairs}: {len(pairs)} pairs less {recipe.validation} for validation: at least "
-            "2 are needed to learn from"
+            f"{recipe.pairs}: {counted(len(pairs), 'pair')} less {recipe.validation} for "
+            "validation: at least 2 are needed to learn from"
         )
-    given = {} if recipe.method == "supervised" else {PRIOR: _prior(recipe, clean)}
-    about = {"pairs": left}
-    start = _trained(recipe, START, METHODS[START], [pairs], about)
-    own_packs = [pairs, degraded] if given else [pairs]
-    found = _trained(recipe, MODEL, recipe.method, own_packs, about, start=start, given=given)
+    own_packs = {PRIOR: [clean], START: [pairs]}
+    own_packs[MODEL] = [pairs] if recipe.method == "supervised" else [pairs, degraded]
+    plan = _Plan(recipe, own_packs, left, overwrite)
+    plan.check()
+    given = {} if recipe.method == "supervised" else {PRIOR: _prior(plan)}
+    start = plan.trained(START)
+    found = plan.trained(MODEL, start=start, given=given)
     curve = found.curve[: int(found.validations), 1]
     best = (float(curve[0]), float(curve.max())) if len(curve) else None
-    return Learned(Path(recipe.output) / f"{MODEL}.safetensors", best)
+    return Learned(plan.path(MODEL), best)
 
 
 def _packs(recipe: Recipe) -> list[Any]:
@@ -195,9 +233,10 @@ def _require_no_pair(pairs: Any, other: Any) -> None:
             )
 
 
-def _prior(recipe: Recipe, clean: Any) -> Any:
+def _prior(plan: _Plan) -> Any:
+    recipe = plan.recipe
     if recipe.prior is None:
-        return _trained(recipe, PRIOR, METHODS[PRIOR], [clean], {})
+        return plan.trained(PRIOR)
     name, prior = load_model(Path(recipe.prior))
     if name != METHODS[PRIOR]:
         raise UnpairedError(f"{recipe.prior}: a model of '{name}', not a diffusion model")
@@ -209,69 +248,84 @@ def _prior(recipe: Recipe, clean: Any) -> Any:
     return prior
 
 
-def _trained(
-    recipe: Recipe,
-    role: str,
-    method: str,
-    packs: list[Any],
-    about: dict[str, Any],
-    *,
-    start: Any = None,
-    given: dict[str, Any] | None = None,
-) -> Any:
-    """Return the model of a role, trained unless it is there already; it is kept in the output."""
-    settings = DEFAULTS[method] | {"patch_px": recipe.picture_px} | about
-    settings |= recipe.settings.get(method, {})
-    path = Path(recipe.output) / f"{role}.safetensors"
-    before = [_digest(other) for other in [start, *(given or {}).values()] if other is not None]
-    stamp = {
-        "method": method,
-        "settings": settings,
-        "seed": recipe.seed,
-        "packs": [pack.digest for pack in packs],
-        "before": before,
-    }
-    known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
-    if path.is_file() and read_notes(path).get("made_of") == known:
-        print(f"{path}: there already", flush=True)
-        return load_model(path)[1]
-    made = _train(recipe, role, method, settings, packs, start, given or {}, stamp)
-    save_model(path, method, made, {"made_of": known, "train_set": "own pictures"})
-    shutil.rmtree(_work(recipe, role), ignore_errors=True)
-    return made.eval()
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained. packs: of every role. pairs: how many are learned from."""
+
+    recipe: Recipe
+    packs: dict[str, list[Any]]
+    pairs: int
+    overwrite: bool
+
+    def path(self, role: str) -> Path:
+        return Path(self.recipe.output) / f"{role}.safetensors"
+
+    def check(self) -> None:
+        """Raise UnpairedError where something of another recipe would be replaced.
+
+        What the last model is made of is known once the others are; as long as one of them is
+        missing, no last model that is there can be of this recipe.
+        """
+        first = [self._own(role) for role in _trained_roles(self.recipe) if role != MODEL]
+        for own in first:
+            own.check(overwrite=self.overwrite)
+        if not all(own.is_made for own in first):
+            OwnModel(self.path(MODEL), _work(self.recipe, MODEL)).check(overwrite=self.overwrite)
+
+    def trained(self, role: str, *, start: Any = None, given: dict[str, Any] | None = None) -> Any:
+        """Return the model of a role, trained unless it is there already."""
+        given = given or {}
+        own = self._own(role, [other for other in [start, *given.values()] if other is not None])
+        own.check(overwrite=self.overwrite)
+        if own.is_made:
+            print(f"{own.path}: there already", flush=True)
+            return load_model(own.path)[1]
+        made = _train(self, role, own, start, given)
+        own.save(_method_of(self.recipe, role), made)
+        return made.eval()
+
+    def settings(self, role: str) -> dict[str, Any]:
+        """Return the settings of a role's method."""
+        method = _method_of(self.recipe, role)
+        about = {"patch_px": self.recipe.picture_px}
+        about |= {} if role == PRIOR else {"pairs": self.pairs}
+        return DEFAULTS[method] | about | self.recipe.settings.get(method, {})
+
+    def _own(self, role: str, others: Sequence[Any] = ()) -> OwnModel:
+        """Return the model of a role, which ``others`` are needed for."""
+        stamp = {
+            "method": _method_of(self.recipe, role),
+            "settings": self.settings(role),
+            "seed": self.recipe.seed,
+            "packs": [pack.digest for pack in self.packs[role]],
+            "before": [_digest(other) for other in others],
+        }
+        return OwnModel(self.path(role), _work(self.recipe, role), stamp)
 
 
-def _train(
-    recipe: Recipe,
-    role: str,
-    method: str,
-    settings: dict[str, Any],
-    packs: list[Any],
-    start: Any,
-    given: dict[str, Any],
-    stamp: dict[str, Any],
-) -> Any:
+def _train(plan: _Plan, role: str, own: OwnModel, start: Any, given: dict[str, Any]) -> Any:
     import torch
 
     from unpaired.learning.create import create
     from unpaired.learning.own_training import train_own
-    from unpaired.learning.training import Checkpointing
 
+    recipe = plan.recipe
     torch.manual_seed(seed_for(recipe.seed, role))
-    made = create(method, **settings)
+    made = create(_method_of(recipe, role), **plan.settings(role))
     if start is not None:
         made.start_from(start)
     for name, other in given.items():
         made.receive(name, other)
+    packs = plan.packs[role]
     samples = made.samples(packs, seed=recipe.seed, noise=None, noise_draw="fresh")
-    checkpointing = Checkpointing(_work(recipe, role), stamp)
-    train_own(made, samples, seed=recipe.seed, device=recipe.device, checkpointing=checkpointing)
+    place = {"device": recipe.device, "checkpointing": own.checkpointing}
+    train_own(made, samples, seed=recipe.seed, **place)
     _keep_validated(made)
     return made
 
 
 def _work(recipe: Recipe, name: str) -> Path:
-    return Path(recipe.output) / "work" / name
+    return Path(recipe.output) / WORK / name
 
 
 def _keep_validated(made: Any) -> None:

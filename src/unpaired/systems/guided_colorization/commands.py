@@ -26,7 +26,9 @@ def ui(
     pictures: Annotated[
         list[Path], typer.Argument(help="Pictures, or folders of them; the page opens others too.")
     ] = [],  # noqa: B006 - typer copies it
-    port: Annotated[int, typer.Option(help="Of this machine; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of this machine; 0 takes a free one.")
+    ] = 0,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,

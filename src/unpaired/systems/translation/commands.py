@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from unpaired.core.options import Device, examples, tell_refused
+from unpaired.core.options import Device, Seed, examples, tell_refused
 
 LEARN = (
     "unpaired learn-translation pairs/ --output own/",
@@ -17,6 +17,7 @@ TRANSLATE = (
     "unpaired translate new/ --output made/ --model own/model.safetensors",
     "unpaired translate new/ -o made/ --model M.safetensors --like facade.jpg",
 )
+SIDE_MAX_PX, SAMPLES_MAX = 4096, 1000
 
 
 def learn_translation(
@@ -28,17 +29,22 @@ def learn_translation(
     direction: Annotated[
         str, typer.Option(help="AtoB: from the left half to the right one; or BtoA.")
     ] = "AtoB",
-    picture_px: Annotated[int, typer.Option(help="Side that halves are brought to.")] = 64,
+    picture_px: Annotated[
+        int, typer.Option(min=1, max=SIDE_MAX_PX, help="Side that halves are brought to, px.")
+    ] = 64,
     settings: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE of the method; may stand repeatedly.")
     ] = [],  # noqa: B006 - typer copies it
-    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 1,
+    seed: Seed = 1,
     device: Device = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another model that is there already.")
+    ] = False,
 ) -> None:
     """Learn to translate pictures in many ways from pairs; docs/translation.md says what helps."""
     from unpaired.systems.translation.own_pairs import Options, learn, settings_of
 
-    options = Options(output, direction, picture_px, settings_of(settings), seed, device)
+    options = Options(output, direction, picture_px, settings_of(settings), seed, device, overwrite)
     model = learn(pairs, options)
     print(f"written to {model}; use it by: unpaired translate PICTURES -o DIR --model {model}")
 
@@ -50,7 +56,9 @@ def translate(
         Path,
         typer.Option(help="A trained model (.safetensors), or a table's row: table13:bicyclegan."),
     ],
-    samples: Annotated[int, typer.Option(help="Outputs of every picture.")] = 6,
+    samples: Annotated[
+        int, typer.Option(min=1, max=SAMPLES_MAX, help="Outputs of every picture.")
+    ] = 6,
     like: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="One output in the style of this picture, in place of samples."),
@@ -59,7 +67,7 @@ def translate(
         Optional[str],  # noqa: UP045 - typer reads this annotation
         typer.Option(help="left or right: of pictures that are pairs side by side."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides the samples.")] = 1,
+    seed: Seed = 1,
     device: Device = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that are there already.")

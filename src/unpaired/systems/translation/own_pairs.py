@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,7 @@ from unpaired.core.randomness import seed_for
 from unpaired.data.records import Record
 from unpaired.imaging.finding import pictures_by_name
 from unpaired.imaging.upright import read_opaque
-from unpaired.learning.weights import read_notes, save_model
-from unpaired.pipeline.settings import canonical_json
+from unpaired.pipeline.own_models import WORK, OwnModel, forgotten_if_refused
 from unpaired.systems.translation.sources.paired_pictures import (
     A_TO_B,
     B_TO_A,
@@ -53,7 +50,8 @@ DEFAULTS: dict[str, Any] = {
 class Options:
     """How to learn. picture_px: side of the squares that halves are brought to.
 
-    settings: of the method, in place of DEFAULTS.
+    settings: of the method, in place of DEFAULTS. overwrite: whether a model of other pairs or
+    settings, or a training of one, may be replaced.
     """
 
     output: Path
@@ -62,6 +60,7 @@ class Options:
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
     device: str = "auto"
+    overwrite: bool = False
 
 
 def settings_of(texts: list[str]) -> dict[str, Any]:
@@ -84,7 +83,8 @@ def learn(folder: Path, options: Options) -> Path:
 
     The folder holds pictures of a left and a right half, or folders A and B with pictures of the
     same names. A training that was interrupted goes on; a model of the same pairs and settings is
-    left as it is. Raises UnpairedError for pairs that do not fit, before anything is learned.
+    left as it is. Raises UnpairedError, before anything is learned, for pairs that do not fit, and
+    for another model or another's training in the output folder, unless it may be overwritten.
     """
     import torch
 
@@ -92,32 +92,26 @@ def learn(folder: Path, options: Options) -> Path:
     from unpaired.data.packs import open_verified
     from unpaired.learning.create import create
     from unpaired.learning.own_training import train_own
-    from unpaired.learning.training import Checkpointing
 
     check_names(options.device, "auto")
     settings = DEFAULTS | {"patch_px": options.picture_px} | options.settings
-    made = create(METHOD, **settings)  # Settings that do not fit are told before pairs are read.
-    work, path = options.output / "work", options.output / "model.safetensors"
-    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
-    try:
-        write_pack(work / "pairs.h5", records(folder, options), source=str(folder), **about)
-    except UnpairedError:
-        for made_for_it in (work, options.output):
-            with suppress(OSError):  # What holds anything stays.
-                made_for_it.rmdir()
-        raise
-    pack = open_verified(work / "pairs.h5")
-    stamp = {"settings": settings, "seed": options.seed, "pack": pack.digest}
-    known = hashlib.sha256(canonical_json(stamp).encode()).hexdigest()
-    if path.is_file() and read_notes(path).get("made_of") == known:
-        print(f"{path}: there already", flush=True)
-        return path
     torch.manual_seed(seed_for(options.seed, "weights"))
-    made = create(METHOD, **settings)
-    samples = made.samples([pack], seed=options.seed)
-    checkpointing = Checkpointing(work / "training", stamp)
-    train_own(made, samples, seed=options.seed, device=options.device, checkpointing=checkpointing)
-    save_model(path, METHOD, made, {"made_of": known, "train_set": "own pictures"})
+    made = create(METHOD, **settings)  # Settings that do not fit are told before pairs are read.
+    work, path = options.output / WORK, options.output / "model.safetensors"
+    about = {"value_range": (0, 255), "color_space": "sRGB", "settings": {}}
+    with forgotten_if_refused(work):
+        write_pack(work / "pairs.h5", records(folder, options), source=str(folder), **about)
+        pack = open_verified(work / "pairs.h5")
+        stamp = {"settings": settings, "seed": options.seed, "pack": pack.digest}
+        own = OwnModel(path, work / "training", stamp)
+        own.check(overwrite=options.overwrite)
+        if own.is_made:
+            print(f"{path}: there already", flush=True)
+        else:
+            samples = made.samples([pack], seed=options.seed)
+            place = {"device": options.device, "checkpointing": own.checkpointing}
+            train_own(made, samples, seed=options.seed, **place)
+            own.save(METHOD, made)
     shutil.rmtree(work, ignore_errors=True)
     return path
 

@@ -36,12 +36,14 @@ def transmit(
     ] = [],  # noqa: B006 - typer copies it
     crop: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this annotation
-        typer.Option(help="Send the middle of every picture, of so many pixels a side."),
+        typer.Option(min=1, help="Send the middle of every picture, of so many pixels a side."),
     ] = None,
     start: Annotated[
         float, typer.Option(help="Share of the diffusion's times to start from; 1: noise alone.")
     ] = 0.5,
-    steps: Annotated[int, typer.Option(help="Steps from there to the picture.")] = 30,
+    steps: Annotated[
+        int, typer.Option(min=1, max=1000, help="Steps from there to the picture.")
+    ] = 30,
     guidance: Annotated[
         float, typer.Option(help="Factor on the paper's step size towards what arrived.")
     ] = 1.0,

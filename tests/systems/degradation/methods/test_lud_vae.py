@@ -184,7 +184,7 @@ def test_restoring_is_deterministic(name):
 def test_blurs_that_cannot_be_are_refused():
     with pytest.raises(UnpairedError, match=r"blur_kernel_px must be odd .* got 8 and 3.0"):
         make("lud_vae", blur_kernel_px=8, blur_std_px=3.0)
-    with pytest.raises(UnpairedError, match="blur_std_px positive"):
+    with pytest.raises(UnpairedError, match=r"blur_std_px of method .* must be greater than 0"):
         make("lud_vae", blur_std_px=0.0)
     told = "blur_kernel_px = 41 is larger than an image of 32x32 pixels"
     with pytest.raises(UnpairedError, match=told):

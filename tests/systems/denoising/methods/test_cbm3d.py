@@ -112,9 +112,16 @@ def test_an_image_too_small_to_estimate_is_refused():
         restore(torch.zeros(1, 3, 8, 8))
 
 
-@pytest.mark.parametrize("noise_std", [25, -0.1, float("nan")])
-def test_a_noise_std_on_another_scale_is_refused(noise_std):
-    with pytest.raises(UnpairedError, match=r"units of the \[0, 1\] range"):
+@pytest.mark.parametrize(
+    ("noise_std", "told"),
+    [
+        (25, r"units of the \[0, 1\] range"),
+        (-0.1, "must be 0 at least, not -0.1"),
+        (float("nan"), "must be 0 at least, .* not nan"),
+    ],
+)
+def test_a_noise_std_on_another_scale_is_refused(noise_std, told):
+    with pytest.raises(UnpairedError, match=told):
         create("cbm3d", noise_std=noise_std)
 
 

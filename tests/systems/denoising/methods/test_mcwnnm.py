@@ -97,7 +97,7 @@ def test_a_flat_picture_comes_back():
     [
         ({"step_px": 7}, "step_px of 'mcwnnm' must be patch_px at most"),
         ({"rounds": 8}, "patches of 'mcwnnm' must be more than 70 for 8 rounds"),
-        ({"iterations": 0}, "iterations of 'mcwnnm' must be 1 at least"),
+        ({"iterations": 0}, "iterations of method 'mcwnnm' must be 1 at least"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(settings, message):

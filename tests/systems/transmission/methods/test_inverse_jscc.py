@@ -134,10 +134,10 @@ def test_models_and_pictures_that_do_not_fit_are_told_in_one_line():
         ({"steps": "-1 4"}, "steps = '-1 4'"),
         ({"ball_radii": "1 inf"}, "ball_radii = '1 inf': numbers from 0 on"),
         ({"steps": "4 4", "ball_radii": "1 2"}, "2 ball_radii and 2 rounds"),
-        ({"lpips_weight": -1.0}, "none may be negative"),
+        ({"lpips_weight": -1.0}, "lpips_weight of method .* must be 0 at least"),
         ({"lpips_weight": 0.0, "mse_weight": 0.0}, "one of the first two must be positive"),
-        ({"learning_rate": 0.0}, "learning_rate = 0"),
-        ({"pictures_at_once": 0}, "pictures_at_once = 0"),
+        ({"learning_rate": 0.0}, "learning_rate of method .* must be greater than 0"),
+        ({"pictures_at_once": 0}, "pictures_at_once of method .* must be 1 at least"),
     ],
 )
 def test_settings_that_make_no_search_are_told(settings, told):

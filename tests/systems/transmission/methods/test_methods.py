@@ -277,10 +277,10 @@ def test_the_step_size_of_a_chain_follows_snr_steps_and_start():
     ("settings", "message"),
     [
         ({"start": 0.0}, "start must lie above 0"),
-        ({"steps": 0}, "be positive"),
-        ({"eta": 1.5}, "eta = 1.5 must lie from 0 to 1"),
+        ({"steps": 0}, "steps of method .* must be 1 at least"),
+        ({"eta": 1.5}, "eta of method .* must be from 0 to 1, not 1.5"),
         ({"norm": "l3"}, "norm"),
-        ({"guidance": -1.0}, "must not be negative"),
+        ({"guidance": -1.0}, "guidance of method .* must be 0 at least"),
     ],
 )
 def test_chains_that_make_no_sense_are_refused(settings, message):

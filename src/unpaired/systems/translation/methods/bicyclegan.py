@@ -173,8 +173,28 @@ class BicycleGAN(Method):
 
     # ---- Learning
 
+    @torch.inference_mode()
+    def _require_room(self) -> None:
+        """Raise UnpairedError if nothing is left of a picture on the way through a network."""
+        side = self.config.patch_px
+        try:
+            picture = torch.zeros(1, self.config.input_channels, side, side)
+            made = self.generator(picture, torch.zeros(1, self.code_dim))
+            for judge in (self.encoder, *self.critics.values()):
+                if judge is not None:
+                    judge(made)
+        except (RuntimeError, ValueError) as error:
+            raise UnpairedError(
+                f"bicyclegan: pictures of {side} px are too small for its networks; raise patch_px "
+                "(--picture-px), or lower levels, encoder_blocks and critic_layers"
+            ) from error
+
     def samples(self, packs: Sequence[Pack], *, seed: int, **_: Any) -> TranslationSamples:
-        """Return pairs, and outputs of others for the variants that draw codes."""
+        """Return pairs, and outputs of others for the variants that draw codes.
+
+        Raises UnpairedError if their size is too small for the networks.
+        """
+        self._require_room()
         (pack,) = packs
         config = self.config
         about = {"seed": seed, "patch_px": config.patch_px, "flips": config.flips}
