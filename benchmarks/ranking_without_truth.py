@@ -32,7 +32,7 @@ from unpaired.imaging.pixels import center_crop
 from unpaired.learning.create import create
 from unpaired.learning.restoring import observe, restore_array
 from unpaired.learning.weights import load_model
-from unpaired.metrics.coupled_bootstrap import coupled_error_map, noise_variance
+from unpaired.metrics.coupled_bootstrap import coupled_error_map, noise_like
 from unpaired.metrics.unsupervised_error import deal_cells, error_map, upsnr_db
 
 FIGURES = ("upsnr_db", "coupled_psnr_db", "sub_image_psnr_db", "whole_psnr_db")
@@ -71,7 +71,7 @@ def errors(
         return restored[-1]
 
     umse = error_map(noisy, restore_and_keep, key).mean()
-    coupled = coupled_error_map(noisy, restore, noise_variance(noisy), key).mean()
+    coupled = coupled_error_map(noisy, restore, noise_like(noisy, key)).mean()
     truth = [deal_cells(clean, numpy_generator("deal", key, i))[0] for i in range(len(restored))]
     on_sub_images = np.mean((np.stack(truth) - restored) ** 2)
     return [umse, coupled, on_sub_images, np.mean((restore(noisy) - clean) ** 2)]

@@ -141,7 +141,7 @@ def test_other_arguments_are_refused_in_one_line(clean, tmp_path):
             up.denoise(noisy(clean), **options)
     with pytest.raises(UnpairedError, match="no such"):
         up.denoise(tmp_path / "absent.png")
-    gray, color = noisy(clean), np.stack([noisy(clean)] * 3, axis=0)
+    gray, color = noisy(clean), np.stack([noisy(clean) for _ in range(3)])
     with pytest.raises(UnpairedError, match="learned from 1 channel"):
         up.Denoiser.fit(gray, method="cbm3d").restore(color, axes="CYX")
 

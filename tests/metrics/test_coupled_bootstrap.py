@@ -9,7 +9,14 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 from unpaired.core.errors import UnpairedError
-from unpaired.metrics.coupled_bootstrap import ALPHA, NOISE_RATIO, coupled_error_map, noise_variance
+from unpaired.metrics.coupled_bootstrap import (
+    ALPHA,
+    NOISE_RATIO,
+    coupled_error_map,
+    noise_like,
+    noise_variance,
+    white_noise,
+)
 
 STD = 0.1
 LEVEL = 0.4
@@ -23,8 +30,8 @@ def within_error(terms: np.ndarray, expected: float) -> bool:
 @pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
 def test_shrinkage_has_its_exact_error_at_the_raised_noise(kept):
     noisy = LEVEL + STD * RNG.standard_normal((512, 512, 3))
-    variance = np.full(noisy.shape, STD**2)
-    maps = coupled_error_map(noisy, lambda y: LEVEL + kept * (y - LEVEL), variance, "x")
+    noise = white_noise(np.full(noisy.shape, STD**2), "x")
+    maps = coupled_error_map(noisy, lambda y: LEVEL + kept * (y - LEVEL), noise)
     assert maps.shape == (256, 256)
     assert within_error(maps, kept**2 * STD**2 * (1 + ALPHA**2))
 
@@ -38,10 +45,10 @@ def test_content_adds_no_bias(photographs):
     def blur(image):
         return uniform_filter(image, (3, 3, 1))
 
-    estimate = coupled_error_map(noisy, blur, np.full(clean.shape, STD**2), "x")
+    estimate = coupled_error_map(noisy, blur, white_noise(np.full(clean.shape, STD**2), "x"))
     truth = np.mean((blur(stronger) - clean) ** 2)
     assert estimate.mean() == pytest.approx(truth, rel=0.03)
-    measured = coupled_error_map(noisy, blur, noise_variance(noisy), "x")
+    measured = coupled_error_map(noisy, blur, noise_like(noisy, "x"))
     assert measured.mean() == pytest.approx(truth, rel=0.15)
 
 
@@ -71,7 +78,8 @@ def test_the_same_key_draws_the_same():
     noisy = LEVEL + STD * RNG.standard_normal((32, 32, 1))
     variance = np.full(noisy.shape, STD**2)
     first, again, other = (
-        coupled_error_map(noisy, lambda y: y**2, variance, key) for key in ("a", "a", "b")
+        coupled_error_map(noisy, lambda y: y**2, white_noise(variance, key))
+        for key in ("a", "a", "b")
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -80,4 +88,4 @@ def test_the_same_key_draws_the_same():
 def test_a_restoration_that_is_not_finite_is_refused():
     noisy = np.zeros((8, 8, 1))
     with pytest.raises(UnpairedError, match="not finite"):
-        coupled_error_map(noisy, lambda y: np.full_like(y, np.nan), noisy, "x")
+        coupled_error_map(noisy, lambda y: np.full_like(y, np.nan), white_noise(noisy, "x"))

@@ -5,13 +5,15 @@ Bootstrap Techniques" (arXiv:2111.09447). Of the picture y = x + n two are made 
 z like n: y + alpha z for the denoiser and y - z / alpha to judge by. Their noises are independent
 if n and z are Gaussian with the same covariance, so the denoiser's squared error is found without
 bias, whatever the denoiser and whatever the content, for noise that is stronger by
-sqrt(1 + alpha^2). Unlike uMSE, which needs no model of the noise, this needs its variance.
+sqrt(1 + alpha^2). Unlike uMSE, which needs no model of the noise, this needs its covariance: where
+the channels of a picture share noise, z is shared by them in the same way.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -19,6 +21,7 @@ from scipy.optimize import nnls
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import numpy_generator
+from unpaired.metrics.color_noise import color_noise
 from unpaired.metrics.noise_level import estimate_noise_std
 
 ALPHA = 0.3
@@ -30,21 +33,26 @@ FLAT_SHARE = 0.2
 SMOOTHING_PX = 1.5
 
 
+class NoiseLike(NamedTuple):
+    """Noise like that of a picture, H x W x C: its variance, and a draw z of it."""
+
+    variance: np.ndarray
+    added: np.ndarray
+
+
 def coupled_error_map(
     noisy: np.ndarray,
     restore: Callable[[np.ndarray], np.ndarray],
-    variance: np.ndarray,
-    *key: object,
+    noise: NoiseLike,
 ) -> np.ndarray:
     """Return the squared error of ``restore`` as estimated for every 2 x 2 cell.
 
-    noisy, variance: H x W x C; the noise's variance in the picture's units squared. restore: same
-    shape in and out. key: decides z. Returns H/2 x W/2, means over cell and channels; its mean
-    estimates the mean squared error at NOISE_RATIO times the noise. The pair z, -z makes most of
-    the estimate's own noise cancel. Raises UnpairedError if a restored picture is not finite.
+    noisy: H x W x C. restore: same shape in and out. noise: like that of the picture, of the same
+    shape. Returns H/2 x W/2, means over cell and channels; its mean estimates the mean squared
+    error at NOISE_RATIO times the noise. The pair z, -z makes most of the estimate's own noise
+    cancel. Raises UnpairedError if a restored picture is not finite.
     """
-    rng = numpy_generator("coupled bootstrap", *key)
-    added = np.sqrt(variance) * rng.standard_normal(noisy.shape)
+    variance, added = noise
     total = np.zeros(noisy.shape)
     for z in (added, -added):
         restored = restore((noisy + ALPHA * z).astype(np.float32))
@@ -57,17 +65,42 @@ def coupled_error_map(
     return cells.mean(axis=(1, 3, 4)) / 2
 
 
+def white_noise(variance: np.ndarray, *key: object) -> NoiseLike:
+    """Draw white noise of a variance, H x W x C, the same for the same key."""
+    rng = numpy_generator("coupled bootstrap", *key)
+    return NoiseLike(variance, np.sqrt(variance) * rng.standard_normal(variance.shape))
+
+
+def noise_like(image: np.ndarray, *key: object) -> NoiseLike:
+    """Draw noise like that of an H x W x C picture in [0, 1], the same for the same key.
+
+    It is white and equally strong in all channels unless `color_noise` finds otherwise. How it
+    changes with brightness is as for `noise_variance`.
+    """
+    shared = color_noise(image)
+    if shared is None:
+        return white_noise(noise_variance(image), *key)
+    shape = _brightness_shapes(image)
+    shape /= shape.mean(axis=(0, 1))
+    return NoiseLike(shared.variances * shape, np.sqrt(shape) * shared.draw(image.shape, *key))
+
+
 def noise_variance(image: np.ndarray) -> np.ndarray:
     """Estimate the noise's variance at every pixel of an H x W x C picture with white noise.
 
-    The level is `estimate_noise_std`'s. How it changes with brightness, a + b x per channel with
-    a and b not negative, is fitted to the flattest blocks of every brightness (as in Foi et al.,
-    IEEE TIP 2008, for the noise of sensors); x is the locally smoothed picture.
+    The level is `estimate_noise_std`'s, the same in all channels. How it changes with brightness,
+    a + b x per channel with a and b not negative, is fitted to the flattest blocks of every
+    brightness (as in Foi et al., IEEE TIP 2008, for the noise of sensors); x is the locally
+    smoothed picture.
     """
     stride = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / PATCHES_MAX))
     level = estimate_noise_std(image, stride) ** 2
-    shape = np.stack([_brightness_shape(channel) for channel in np.moveaxis(image, -1, 0)], axis=-1)
+    shape = _brightness_shapes(image)
     return level * shape / shape.mean()
+
+
+def _brightness_shapes(image: np.ndarray) -> np.ndarray:
+    return np.stack([_brightness_shape(channel) for channel in np.moveaxis(image, -1, 0)], axis=-1)
 
 
 def _brightness_shape(channel: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,11 +31,11 @@ CORRELATED_FROM = 0.2
 _PATCH_PX = 16
 _STEP_PX = _PATCH_PX // 2
 _SMOOTH_ORDERS = 5  # DCT components (u, v) with u + v below this are removed
-_REACH_PX = 2
-_LAGS = [
+REACH_PX = 2
+LAGS = [
     (dy, dx)
-    for dy in range(_REACH_PX + 1)
-    for dx in range(-_REACH_PX, _REACH_PX + 1)
+    for dy in range(REACH_PX + 1)
+    for dx in range(-REACH_PX, REACH_PX + 1)
     if (dy, dx) >= (0, 0)
 ]
 # Up to 6 x 6 windows of 256 x 256 pixels stand for an image, which bounds time and memory.
@@ -104,7 +105,7 @@ def noise_correlation(image: np.ndarray) -> NoiseCorrelation:
     estimates = [estimate for estimate in estimates if estimate is not None]
     if not estimates:
         return NoiseCorrelation(*[math.nan] * 6, n_patches=0)
-    covariances = dict(zip(_LAGS, np.mean([c / c[0] for c, _ in estimates], axis=0), strict=True))
+    covariances = dict(zip(LAGS, np.mean([c / c[0] for c, _ in estimates], axis=0), strict=True))
     return NoiseCorrelation(
         horizontal=float(covariances[0, 1]),
         vertical=float(covariances[1, 0]),
@@ -116,17 +117,77 @@ def noise_correlation(image: np.ndarray) -> NoiseCorrelation:
     )
 
 
+def noise_covariances(image: np.ndarray) -> np.ndarray | None:
+    """Estimate the covariances of the noise between channels, of neighboring pixels as well.
+
+    image: H x W x C. Returns lags x C x C, of pixels (dy, dx) = LAGS apart, in the image's units
+    squared; all channels are measured in the same flat patches. None if too few serve.
+    """
+    if min(image.shape[:2]) < _PATCH_PX:
+        return None
+    smooth, correction = _filters()
+    channels = [_patches(channel) for channel in np.moveaxis(image, -1, 0)]
+    # One channel at a time: all patches of all channels would take a gigabyte.
+    parts = [_Parts.of(patches, smooth) for patches in channels]
+    variance = sum(part.variance for part in parts)
+    at_ends = np.max([part.at_ends for part in parts], axis=0)
+    usable = (at_ends < _SATURATED_FRACTION) & (variance > 0)
+    if usable.sum() < _MIN_PATCHES:
+        return None
+    structure = variance + 0.1 * sum(part.smooth_power for part in parts)
+    brightness = sum(part.brightness for part in parts)
+    flat = _flattest(structure / _noise_floor(variance, brightness, usable), usable)
+    if flat.sum() < _MIN_PATCHES:
+        return None
+    residual = np.stack([_without_smooth(patches[flat], smooth)[0] for patches in channels])
+    products = np.stack([_cross_covariances(residual, *lag) for lag in LAGS])
+    return np.linalg.solve(correction, products.reshape(len(LAGS), -1)).reshape(products.shape)
+
+
+class _Parts(NamedTuple):
+    """What every patch of a channel tells: a figure each, windows x rows x columns."""
+
+    variance: np.ndarray
+    smooth_power: np.ndarray
+    brightness: np.ndarray
+    at_ends: np.ndarray
+
+    @classmethod
+    def of(cls, patches: np.ndarray, smooth: np.ndarray) -> _Parts:
+        residual, coefficients = _without_smooth(patches, smooth)
+        return cls(
+            (residual**2).mean((-2, -1)),
+            (coefficients[..., 1:] ** 2).mean(-1),
+            coefficients[..., 0],
+            ((patches == patches.min()) | (patches == patches.max())).mean((-2, -1)),
+        )
+
+
+def _without_smooth(patches: np.ndarray, smooth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the residual of patches, ... x 16 x 16, and their smooth coefficients."""
+    flattened = patches.reshape(*patches.shape[:-2], -1).astype(np.float64)
+    coefficients = flattened @ smooth.T
+    return (flattened - coefficients @ smooth).reshape(patches.shape), coefficients
+
+
+def _cross_covariances(residual: np.ndarray, dy: int, dx: int) -> np.ndarray:
+    """Return the mean products of C x patches x 16 x 16 residuals at a lag, C x C, symmetric."""
+    size = _PATCH_PX
+    first = residual[..., : size - dy, max(0, -dx) : size - max(0, dx)]
+    second = residual[..., dy:, max(0, dx) : size - max(0, -dx)]
+    one_way = np.einsum("cnyx,dnyx->cd", first, second) / first[0].size
+    return (one_way + one_way.T) / 2
+
+
 def _of_channel(channel: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """Return the noise's autocovariance at _LAGS and the number of patches; None if too few."""
+    """Return the noise's autocovariance at LAGS and the number of patches; None if too few."""
     if min(channel.shape) < _PATCH_PX:
         return None
     patches = _patches(channel)
     low, high = channel.min(), channel.max()
     at_ends = ((patches == low) | (patches == high)).mean((-2, -1))
     smooth, correction = _filters()
-    flattened = patches.reshape(*patches.shape[:3], -1).astype(np.float64)
-    coefficients = flattened @ smooth.T
-    residual = (flattened - coefficients @ smooth).reshape(patches.shape)
+    residual, coefficients = _without_smooth(patches, smooth)
     covariances = _autocovariances(residual)
     variance = covariances[..., 0]
     usable = (at_ends < _SATURATED_FRACTION) & (variance > 1e-12 * float(high - low) ** 2)
@@ -177,17 +238,17 @@ def _filters() -> tuple[np.ndarray, np.ndarray]:
     removal = np.eye(_PATCH_PX**2) - smooth.T @ smooth
     rows, columns = np.divmod(np.arange(_PATCH_PX**2), _PATCH_PX)
     below, right = rows - rows[:, None], columns - columns[:, None]
-    pairs = [(below == dy) & (right == dx) for dy, dx in _LAGS]
+    pairs = [(below == dy) & (right == dx) for dy, dx in LAGS]
     residuals = [removal @ (pair | pair.T) @ removal for pair in pairs]
     correction = np.array([[residual[pair].mean() for residual in residuals] for pair in pairs])
     return smooth, correction
 
 
 def _autocovariances(residual: np.ndarray) -> np.ndarray:
-    """Return the mean product of residuals at each of _LAGS, along a new last axis."""
+    """Return the mean product of residuals at each of LAGS, along a new last axis."""
     size = _PATCH_PX
     products = []
-    for dy, dx in _LAGS:
+    for dy, dx in LAGS:
         first = residual[..., : size - dy, max(0, -dx) : size - max(0, dx)]
         second = residual[..., dy:, max(0, dx) : size - max(0, -dx)]
         products.append((first * second).mean((-2, -1)))

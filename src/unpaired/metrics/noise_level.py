@@ -49,10 +49,10 @@ def estimate_noise_std(image: np.ndarray, stride: int = 1, *, patch_px: int = PA
     # Covariances do not depend on the mean, but the sums that they come from lose digits to it.
     pixels = pixels - pixels.mean(axis=(0, 1))
     patches = sliding_window_view(pixels, (patch_px, patch_px), axis=(0, 1))
-    return _balanced_std(_covariance_eigenvalues(patches[::stride, ::stride]))
+    return _balanced_std(covariance_eigenvalues(patches[::stride, ::stride]))
 
 
-def _covariance_eigenvalues(patches: np.ndarray) -> np.ndarray:
+def covariance_eigenvalues(patches: np.ndarray) -> np.ndarray:
     """Return the non-zero eigenvalues, ascending, of patches laid out as rows x columns x ..."""
     rows, columns = patches.shape[:2]
     count, dimensions = rows * columns, math.prod(patches.shape[2:])

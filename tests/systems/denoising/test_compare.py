@@ -259,6 +259,14 @@ def test_ranks_and_who_cannot_be_told_apart():
     assert all(place.low_db < place.psnr_db < place.high_db for place in places)
 
 
+def test_where_the_estimate_cannot_be_trusted_no_method_comes_first():
+    outcomes = [
+        outcome(name, [np.full((64, 64), error)] * 8) for name, error in (("a", 1), ("b", 2))
+    ]
+    assert [place.like_first for place in rank(outcomes)] == [True, False]
+    assert [place.like_first for place in rank(outcomes, is_unsure=True)] == [True, True]
+
+
 def test_an_error_below_zero_is_told_in_words(tmp_path):
     (place,) = rank([outcome("perfect", [np.full((64, 64), -1e-6) for _ in range(6)])])
     assert place.psnr_db == np.inf

@@ -19,6 +19,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
+import unpaired as up
 from tests.conftest import PATIENCE_SECONDS
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
@@ -27,16 +28,24 @@ from unpaired.core.errors import UnpairedError
 from unpaired.imaging.pictures import read_picture
 from unpaired.learning.create import create
 from unpaired.learning.weights import read_notes, save_model
+from unpaired.metrics.coupled_bootstrap import white_noise
+from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import upsnr_db
 from unpaired.systems.denoising import search as denoising
 from unpaired.systems.denoising import short_training
 from unpaired.systems.denoising.denoise import Options, denoise
-from unpaired.systems.denoising.denoiser import Denoiser, Settings, load_denoiser
-from unpaired.systems.denoising.measuring import in_words
+from unpaired.systems.denoising.denoiser import Denoiser, Settings, contradicts, load_denoiser
+from unpaired.systems.denoising.held_out import Judged
+from unpaired.systems.denoising.measuring import (
+    estimated_error,
+    estimated_noise_power,
+    in_words,
+)
 from unpaired.systems.denoising.own_pages import ArrayPages
 from unpaired.systems.denoising.unfinished import UNFINISHED
 
 RNG = np.random.default_rng(0)
+CBM3D = Options(method="cbm3d")
 
 
 @pytest.fixture(autouse=True)
@@ -181,9 +190,55 @@ def test_bm3d_needs_no_training(tmp_path, photographs):
     assert errors[1] < errors[0] / 2
 
 
-# ---- Scales -------------------------------------------------------------------------------------
+def test_a_gray_picture_in_three_channels_is_one_gray_picture(tmp_path, photographs):
+    gray = to_uint8(noisy(photographs[1][:64, :64, :1]))
+    Image.fromarray(gray[..., 0]).save(tmp_path / "gray.png")
+    Image.fromarray(np.repeat(gray, 3, axis=-1)).save(tmp_path / "rgb.png")
+    report = denoise([tmp_path / "gray.png", tmp_path / "rgb.png"], tmp_path / "out", CBM3D)
+    one, three = (read_picture(tmp_path / "out" / name).pixels for name in ("gray.png", "rgb.png"))
+    assert three.shape == (1, 64, 64, 3)
+    assert np.array_equal(three, np.repeat(one, 3, axis=-1))
+    assert (one != gray[None] / np.float32(255)).mean() > 0.5
+    told = "\n".join(report.lines)
+    assert "rgb.png: its three channels are the same: restored as one gray picture" in told
+    from_python = up.denoise(np.repeat(gray, 3, axis=-1), axes="YXC", method="cbm3d")
+    assert np.array_equal(from_python, np.repeat(from_python[..., :1], 3, axis=-1))
+    # Other floating-point numbers, which may be rounded to the next integer.
+    assert np.abs(from_python - 255 * three[0]).max() < 1.01
 
-CBM3D = Options(method="cbm3d")
+
+def test_a_color_model_still_takes_gray_in_three_channels(tmp_path, photographs, rgb_model):
+    gray = to_uint8(noisy(photographs[1][:64, :64, :1]))
+    Image.fromarray(np.repeat(gray, 3, axis=-1)).save(tmp_path / "rgb.png")
+    report = denoise([tmp_path / "rgb.png"], tmp_path / "out", Options(model=rgb_model))
+    assert len(report.written) == 1
+
+
+def test_an_estimate_that_contradicts_the_noise_is_not_told(photographs):
+    """Noise that neighbors share, too weak for a stride: no figure, no ranking, no harm."""
+    white = RNG.standard_normal((160, 160, 1)) * 0.3
+    clean = gaussian_filter(photographs[2][:160, :160, :1], (6, 6, 0))
+    page = clean + gaussian_filter(white, (1.5, 1.5, 0))
+    engine = denoising.learn(ArrayPages([page]), Settings(stride="1"), denoising.Work(_soon(), 1))
+    assert engine.method == "cbm3d"
+    assert np.isnan(engine.estimate.before_db)
+    assert "methods cannot be judged, because the noise in flat parts" in engine.estimate.reason
+
+
+def test_what_contradicts():
+    noise = NoiseCorrelation(0, 0, 0, 0, 0, noise_std=0.075, n_patches=99)
+    assert contradicts(noise, 42.9)
+    assert contradicts(noise, np.inf)
+    assert not contradicts(noise, 22.5)
+    assert not contradicts(noise, np.nan)
+    assert not contradicts(None, 42.9)
+
+
+def _soon():
+    return time.monotonic() + 60
+
+
+# ---- Scales -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +370,7 @@ def test_correlated_noise_is_told_and_answered_by_a_stride(correlated, rgb_model
     assert "so pixels 2 apart were restored together (--stride 2)" in told
     options = Options(model=rgb_model, stride="1", overwrite=True)
     told = " ".join(denoise([correlated], correlated.with_name("out"), options).lines)
-    assert "so part of it stays, and the estimate is too kind" in told
+    assert "so part of it stays, and an estimate is too kind" in told
 
 
 def test_a_stride_restores_phases_by_themselves(photographs):
@@ -407,6 +462,26 @@ def test_more_pictures_than_the_time_allows_are_refused_before_anything(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_the_minutes_advised_are_more_than_those_given():
+    page = RNG.random((100, 100, 1))
+    work = denoising.Work(end=time.monotonic() + 9, minutes=1.5)
+    learning = denoising._Learning(ArrayPages([page]), Settings(), work, None)
+    with pytest.raises(UnpairedError) as caught:
+        learning._refuse_if_late("cbm3d", 50)
+    assert str(caught.value).startswith("1 picture (0.01 megapixels): cbm3d needs 0:50 min here")
+    assert str(caught.value).endswith("left: give --minutes 3 or more, or fewer pictures")
+
+
+def test_one_picture_of_another_kind_does_not_decide_the_estimate():
+    """A bilevel picture among photographs, as often as it happens to be judged."""
+    page = RNG.normal(0.5, 0.1, (64, 64, 1))
+    alike = Judged(page, white_noise(np.full(page.shape, 0.01), "x"))
+    bilevel = Judged(np.round(page), white_noise(np.full(page.shape, 0.25), "x"))
+    for parts in ([alike] * 3, [alike, alike, bilevel]):
+        assert estimated_noise_power(parts) == pytest.approx(0.01)
+        assert estimated_error(lambda image: image, parts, 1) == pytest.approx(0.0109, rel=0.2)
+
+
 def test_every_input_ends_written_refused_or_skipped(tmp_path, rgb_model):
     source = tmp_path / "in"
     source.mkdir()
@@ -478,7 +553,7 @@ def test_a_training_ends_by_the_clock(tmp_path, photographs):
 
     pages = ArrayPages([noisy(photographs[1][:128, :128])])
     start = time.monotonic()
-    work = denoising.Work(end=start + 12, tick=tick)
+    work = denoising.Work(end=start + 12, minutes=0.2, tick=tick)
     denoising.learn(pages, Settings("neighbor2neighbor"), work)
     assert slow.steps > 5
     # It ends in time, with room for a step, the probes and the estimate; unbounded it takes 100 s.

@@ -41,10 +41,11 @@ from unpaired.systems.denoising.candidates import (
 )
 from unpaired.systems.denoising.comparison_screen import Screen
 from unpaired.systems.denoising.denoise import model_name
+from unpaired.systems.denoising.denoiser import UNSURE, contradicts
 from unpaired.systems.denoising.held_out import judged_px_within, split
 from unpaired.systems.denoising.measuring import measure_noise
 from unpaired.systems.denoising.offers import restorers
-from unpaired.systems.denoising.own_pages import Pages, PicturePages, probed
+from unpaired.systems.denoising.own_pages import Pages, PicturePages, probed, seen_shape
 from unpaired.systems.denoising.pages import Place, write_comparison
 from unpaired.systems.denoising.pixel_shuffle import choose_stride
 from unpaired.systems.denoising.ranking import (
@@ -173,9 +174,9 @@ def _channels(paths: Sequence[Path], shapes: Sequence[tuple[int, ...]]) -> int:
 class _Run:
     """A comparison under way.
 
-    notes: what is to know about the pictures. noisy_db: their estimated PSNR. seconds_before: the
-    first method was tried. kept: the weights of the first of the ranking so far; command: what uses
-    them.
+    notes: what is to know about the pictures. noisy_db: their estimated PSNR. is_unsure: it
+    contradicts the noise in flat parts. seconds_before: the first method was tried. kept: the
+    weights of the first of the ranking so far; command: what uses them.
     """
 
     inputs: Sequence[Path]
@@ -185,6 +186,7 @@ class _Run:
     stride: int
     notes: list[str]
     noisy_db: float
+    is_unsure: bool
     training: Path
     judging: Path
     tried: list[Tried] = field(default_factory=list)
@@ -197,7 +199,8 @@ class _Run:
         """Take what became of the next method."""
         self.tried.append(tried)
         if tried.outcomes:
-            self.ranking = rank([outcome for one in self.tried for outcome in one.outcomes])
+            outcomes = [outcome for one in self.tried for outcome in one.outcomes]
+            self.ranking = rank(outcomes, self.is_unsure)
 
     @property
     def unranked(self) -> list[Tried]:
@@ -219,7 +222,9 @@ def _prepare(
     """Read the pictures, measure their noise and hold out a part of them."""
     paths = find_pictures(inputs)
     screen.begin(f"reading {len(paths)} picture{'s' * (len(paths) > 1)}")
-    shapes = read_all(paths, lambda path: read_picture(path).pixels.shape)
+    shapes, seen = zip(*read_all(paths, _shapes), strict=True)
+    if all(shape[-1] == 1 for shape in seen):
+        shapes = seen
     channels = _channels(paths, shapes)
     screen.begin("measuring the noise")
     pages = PicturePages(dict(zip(paths, shapes, strict=True)))
@@ -228,11 +233,19 @@ def _prepare(
     training, judging = folder / "training.h5", folder / "judging.h5"
     pixels = judged_px_within(options.minutes)
     sizes = split(pages, stride, training, judging, pixels)
-    notes = [*_conditions(pages, noise, stride), sizes]
+    noisy_db = noisy_psnr_db(judging)
+    is_unsure = contradicts(noise, noisy_db)
+    notes = [*_conditions(pages, noise, stride), sizes, *[UNSURE] * is_unsure]
     for note in notes:
         screen.tell(note)
-    noisy_db = noisy_psnr_db(judging)
-    return _Run(inputs, output, methods, channels, stride, notes, noisy_db, training, judging)
+    settings = channels, stride, notes, noisy_db, is_unsure
+    return _Run(inputs, output, methods, *settings, training, judging)
+
+
+def _shapes(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shape of a picture, and that of the gray one where its channels are the same."""
+    pixels = read_picture(path).pixels
+    return pixels.shape, seen_shape(pixels)
 
 
 def _conditions(pages: Pages, noise: NoiseCorrelation | None, stride: int) -> list[str]:

@@ -166,9 +166,10 @@ class _Run:
         self.changes: list[float] = []
         self.models: list[Path] = []
         self.notes = Notes()
+        self.given: Denoiser | None = None  # by --model
 
     def everything(self) -> Report:
-        from unpaired.systems.denoising.denoiser import Settings
+        from unpaired.systems.denoising.denoiser import Settings, load_denoiser
 
         options = self.options
         settings = Settings(
@@ -178,6 +179,7 @@ class _Run:
             settings.check()
         else:
             settings.check_place()
+            self.given = load_denoiser(options.model, settings)
         groups, kinds = self._read_all()
         self.unfinished.start()
         pixels = {
@@ -220,11 +222,19 @@ class _Run:
             except UnpairedError as error:
                 self._refuse(path, str(error))
                 continue
-            groups.setdefault(picture.pixels.shape[-1], {})[path] = picture.pixels.shape
+            shape = self._seen_shape(picture)
+            groups.setdefault(shape[-1], {})[path] = shape
             kinds[path] = kind_of(picture)
         if not groups:
             raise UnpairedError(list_some(self.report.refused.values()))
         return groups, kinds
+
+    def _seen_shape(self, picture: Picture) -> tuple[int, ...]:
+        """Return the shape as methods see it: a gray picture in three channels is a gray one."""
+        from unpaired.systems.denoising.own_pages import seen_shape
+
+        is_for_color = self.given is not None and self.given.channels == 3
+        return picture.pixels.shape if is_for_color else seen_shape(picture.pixels)
 
     def _refuse(self, path: Path, why: str) -> None:
         self.report.refused[path] = why
@@ -240,7 +250,6 @@ class _Run:
         seconds: float,
     ) -> Denoiser:
         from unpaired.learning.training import Interrupted
-        from unpaired.systems.denoising.denoiser import load_denoiser
         from unpaired.systems.denoising.own_pages import PicturePages, fitted_scale, nominal_scale
         from unpaired.systems.denoising.search import Work, assess, learn
         from unpaired.systems.denoising.short_training import is_fitted_per_image
@@ -249,15 +258,15 @@ class _Run:
             return before
         work = Work(
             end=time.monotonic() + seconds,
+            minutes=self.options.minutes,
             tell=self.clock.phase,
             tick=self.clock.tick,
             checkpoint=self.unfinished.folder / str(channels),
             stamp=self.unfinished.stamp(),
         )
-        if self.options.model is not None:
-            model = self.options.model
-            denoiser = load_denoiser(model, settings)
-            _refuse_other_channels(model, denoiser, channels, next(iter(shapes)))
+        if self.given is not None:
+            denoiser = self.given
+            _refuse_other_channels(self.options.model, denoiser, channels, next(iter(shapes)))
             scale = fitted_scale if denoiser.is_conditioned else nominal_scale
             return assess(denoiser, PicturePages(shapes, scale), settings, work)
         try:
@@ -292,14 +301,18 @@ class _Run:
                 self.report.written.append(target)
                 continue
             try:
-                self._restore(path, target, denoiser, path in on_page)
+                self._restore(path, target, denoiser, shapes[path][-1], path in on_page)
             except UnpairedError as error:
                 self._refuse(path, str(error))
 
-    def _restore(self, path: Path, target: Path, denoiser: Denoiser, is_shown: bool) -> None:
+    def _restore(
+        self, path: Path, target: Path, denoiser: Denoiser, channels: int, is_shown: bool
+    ) -> None:
         from unpaired.systems.denoising.own_pages import fitted_scale, nominal_scale
 
         picture = read_own(path)
+        given = picture.pixels.shape
+        picture = replace(picture, pixels=picture.pixels[..., :channels])
         prepare = fitted_scale if denoiser.is_conditioned else nominal_scale
         pages, restored = [], []
         for number in range(len(picture.pixels)):
@@ -311,7 +324,9 @@ class _Run:
                     f"{shown(path)}: {denoiser.method} failed on it ({error}); try another --method"
                 ) from None
             self.clock.tick()
-        result = replace(picture, pixels=np.stack(restored))
+        result = replace(picture, pixels=np.broadcast_to(np.stack(restored), given))
+        if channels < given[-1]:
+            self.notes.add(path, "its three channels are the same: restored as one gray picture")
         if _needs_floats(picture, pages):
             result = noting_descriptions(result, result.in_float())
             suffix = f" in a {result.suffix} file" if result.suffix else ""

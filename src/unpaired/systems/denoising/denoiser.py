@@ -17,6 +17,7 @@ from unpaired.learning.weights import load_model, read_notes, save_model
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.systems.denoising.conditioning import Conditioned
 from unpaired.systems.denoising.offers import is_per_image
+from unpaired.systems.denoising.own_bm3d import create_own
 from unpaired.systems.denoising.pixel_shuffle import STRIDE_MAX
 from unpaired.systems.denoising.short_training import (
     methods_for_noisy,
@@ -27,6 +28,13 @@ from unpaired.systems.denoising.short_training import (
 AUTO = "auto"
 STRIDES = ("auto", *map(str, range(1, STRIDE_MAX + 1)))
 MEAN_SHIFT_MAX = 0.2
+# A factor of two between two measures of the noise, as with texture or correlated noise.
+CONTRADICTION_DB = 6.0
+UNSURE = (
+    "the noise in flat parts contradicts the noise that the PSNR is estimated with, as where fine "
+    "texture is everywhere or neighboring pixels share noise: the order of methods says nothing, "
+    "so look at the pictures"
+)
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,22 @@ class Estimate:
     """What was found out without clean pictures, in units of the range that the pictures use.
 
     noise: of neighbors; None if no part is flat enough to tell. before_db, after_db: PSNR of the
-    noisy and of the restored pictures; NaN if unknown. reason: why this method was taken.
+    noisy and of the restored pictures; NaN if unknown, or if that contradicts the noise. reason:
+    why this method was taken. colors_differ: the noise is not the same in all directions of color.
     """
 
     noise: NoiseCorrelation | None
     before_db: float = math.nan
     after_db: float = math.nan
     reason: str = ""
+    colors_differ: bool = False
+
+
+def contradicts(noise: NoiseCorrelation | None, before_db: float) -> bool:
+    """Say whether an estimated PSNR of noisy pictures is far from what their flat parts tell."""
+    if noise is None or math.isnan(before_db) or not noise.noise_std > 0:
+        return False
+    return abs(before_db + 20 * math.log10(noise.noise_std)) > CONTRADICTION_DB
 
 
 @dataclass
@@ -177,7 +194,8 @@ def remembered(learned: dict[str, Any], channels: int, settings: Settings) -> De
     if learned["model"] is not None:
         denoiser = load_denoiser(Path(learned["model"]), settings)
     else:
-        restorer = choose_read_out(create(learned["method"]), learned["method"], settings.read_out)
+        own = create_own(learned["method"])
+        restorer = choose_read_out(own, learned["method"], settings.read_out)
         device, precision = settings.device, settings.precision
         denoiser = Denoiser(
             learned["method"], restorer, channels, None, device, precision, True, Estimate(None)

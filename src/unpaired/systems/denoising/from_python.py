@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,17 @@ from unpaired.imaging.upright import orientation_of, upright
 from unpaired.learning.training import Interrupted
 from unpaired.systems.denoising.candidates import in_order, judge_candidates
 from unpaired.systems.denoising.conditioning import Conditioned, condition, nominal, uses_few_steps
+from unpaired.systems.denoising.denoiser import (
+    UNSURE,
+    Estimate,
+    Settings,
+    contradicts,
+    load_denoiser,
+)
 from unpaired.systems.denoising.denoiser import Denoiser as Engine
-from unpaired.systems.denoising.denoiser import Estimate, Settings, load_denoiser
 from unpaired.systems.denoising.held_out import judged_px_within, split
 from unpaired.systems.denoising.measuring import in_words, measure_noise, stride_for
-from unpaired.systems.denoising.own_pages import ArrayPages
+from unpaired.systems.denoising.own_pages import ArrayPages, is_gray_in_color
 from unpaired.systems.denoising.ranking import Ranked, as_text, hardly_trained, rank
 from unpaired.systems.denoising.search import Work, learn
 from unpaired.systems.denoising.short_training import methods_for_noisy
@@ -66,6 +73,17 @@ class _Stack:
             pages = list(sorted_axes)
         self.pages = [np.ascontiguousarray(page, np.float64) for page in pages]
 
+    @property
+    def is_gray(self) -> bool:
+        """Whether all pages are gray, in one channel or in three that are the same."""
+        return all(page.shape[-1] == 1 or is_gray_in_color(page) for page in self.pages)
+
+    def in_gray(self) -> _Stack:
+        """Return the same stack with pages of one channel; `joined` takes them, too."""
+        found = copy(self)
+        found.pages = [page[..., :1] for page in self.pages]
+        return found
+
     def joined(self, pages: Sequence[np.ndarray]) -> np.ndarray:
         """Return pages, as many and as large as `pages`, as an array with the axes of the input."""
         if self.are_split:
@@ -74,7 +92,7 @@ class _Stack:
                 np.concatenate(pages[k : k + channels], axis=-1)
                 for k in range(0, len(pages), channels)
             ]
-        whole = np.stack(pages)
+        whole = np.broadcast_to(np.stack(pages), self._sorted_shape)
         if "N" not in self.axes:
             whole = whole[0]
         if "C" not in self.axes:
@@ -142,6 +160,9 @@ def _stacks_of(sources: Any, axes: str | None) -> list[_Stack]:
 
 
 def _pages_of(stacks: Iterable[_Stack]) -> ArrayPages:
+    stacks = list(stacks)
+    if all(stack.is_gray for stack in stacks):
+        stacks = [stack.in_gray() for stack in stacks]
     pages = [page for stack in stacks for page in stack.pages]
     if len({page.shape[-1] for page in pages}) > 1:
         raise UnpairedError("gray and color pictures together: give one kind at a time")
@@ -189,7 +210,7 @@ class Denoiser:
         Raises UnpairedError, in one line, for what cannot be learned from.
         """
         pages = _pages_of(_stacks_of(pictures, axes))
-        work = Work(end=time.monotonic() + _seconds(minutes) - SECONDS_TO_FINISH)
+        work = Work(time.monotonic() + _seconds(minutes) - SECONDS_TO_FINISH, minutes)
         with _interruptible(), torch_left_alone():
             return cls(learn(pages, Settings(method, device), work))
 
@@ -212,6 +233,8 @@ class Denoiser:
         than were learned from, and where the method failed.
         """
         stack = _stack_of(picture, axes)
+        if self._engine.channels == 1 and stack.is_gray:
+            stack = stack.in_gray()
         channels = stack.pages[0].shape[-1]
         if channels != self._engine.channels:
             raise UnpairedError(
@@ -298,11 +321,15 @@ class Comparison:
     """Methods in order, the best first.
 
     ranking: see `ranking.Ranked`. noisy_db: the estimated PSNR of the noisy pictures themselves.
-    failures: why a method, by its name, is not in the ranking.
+    failures: why a method, by its name, is not in the ranking. is_unsure: the estimates contradict
+    the noise in flat parts, so that the order says nothing.
     """
 
-    def __init__(self, ranking: list[Ranked], noisy_db: float, failures: dict[str, str]) -> None:
+    def __init__(
+        self, ranking: list[Ranked], noisy_db: float, failures: dict[str, str], is_unsure: bool
+    ) -> None:
         self.ranking, self.noisy_db, self.failures = ranking, noisy_db, failures
+        self.is_unsure = is_unsure
 
     @property
     def best(self) -> str:
@@ -311,7 +338,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         failures = [f"{name}: {why}" for name, why in self.failures.items()]
-        lines = [as_text(self.ranking, self.noisy_db), *failures, *hardly_trained(self.ranking)]
+        lines = [UNSURE] * self.is_unsure
+        lines += [as_text(self.ranking, self.noisy_db), *failures, *hardly_trained(self.ranking)]
         return "\n".join(lines)
 
 
@@ -340,7 +368,8 @@ def compare(
         Settings(name, device).check()
     end = time.monotonic() + _seconds(minutes)
     pages = _pages_of(_stacks_of(pictures, axes))
-    stride = stride_for(measure_noise(pages), Settings())
+    noise = measure_noise(pages)
+    stride = stride_for(noise, Settings())
     outcomes, failures = [], {}
     with tempfile.TemporaryDirectory(prefix="unpaired-") as folder:
         packs = Path(folder) / "training.h5", Path(folder) / "judging.h5"
@@ -354,7 +383,8 @@ def compare(
         noisy_db = noisy_psnr_db(packs[1])
     if not outcomes:
         raise UnpairedError("; ".join(f"{name}: {why}" for name, why in failures.items()))
-    return Comparison(rank(outcomes), noisy_db, failures)
+    is_unsure = contradicts(noise, noisy_db)
+    return Comparison(rank(outcomes, is_unsure), noisy_db, failures, is_unsure)
 
 
 def _in_type(restored: np.ndarray, dtype: np.dtype, pages: Sequence[Conditioned]) -> np.ndarray:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unpaired.core.errors import UnpairedError
+from unpaired.data.packs import Pack
 from unpaired.data.records import Record
-from unpaired.metrics.coupled_bootstrap import noise_variance
+from unpaired.metrics.coupled_bootstrap import NoiseLike, noise_like
 from unpaired.systems.denoising.own_pages import Pages, evenly
 from unpaired.systems.denoising.pixel_shuffle import join_phases, split_phases
 from unpaired.systems.denoising.short_training import phase_records, write_noisy_pack
@@ -38,17 +39,26 @@ def held_out_rows(height: int) -> int:
 
 @dataclass(frozen=True)
 class Judged:
-    """A part of a page that methods are judged by, H x W x C conditioned, and its noise's variance.
+    """A part of a page that methods are judged by, H x W x C conditioned, and noise like its own.
 
-    Its sides are multiples of the stride.
+    Its sides are multiples of the stride. The noise is that of the phases, put together.
     """
 
     values: np.ndarray
-    variance: np.ndarray
+    noise: NoiseLike
+
+    def phases(self, stride: int) -> Iterator[tuple[np.ndarray, NoiseLike]]:
+        """Yield the phases that are judged, with their noise."""
+        wholes = (self.values, *self.noise)
+        for values, *noise in zip(*(split_phases(whole, stride) for whole in wholes), strict=True):
+            yield values, NoiseLike(*noise)
 
 
-def judged_part(values: np.ndarray, pixels: int, stride: int) -> Judged | None:
-    """Cut about ``pixels`` out of the middle of what is held out of a page; None if too small."""
+def judged_part(values: np.ndarray, pixels: int, stride: int, page: int) -> Judged | None:
+    """Cut about ``pixels`` out of the middle of what is held out of a page; None if too small.
+
+    page: its number, which decides what noise is drawn.
+    """
     held_out = values[len(values) - held_out_rows(len(values)) :]
     height, width = held_out.shape[:2]
     smallest = JUDGED_SIDE_MIN_PX * stride
@@ -59,13 +69,23 @@ def judged_part(values: np.ndarray, pixels: int, stride: int) -> Judged | None:
     rows, columns = rows // stride * stride, columns // stride * stride
     top, left = (height - rows) // 2, (width - columns) // 2
     part = held_out[top : top + rows, left : left + columns]
-    variances = [noise_variance(phase).astype(np.float32) for phase in split_phases(part, stride)]
-    return Judged(part, join_phases(variances, rows, columns))
+    noises = [
+        noise_like(phase, page, number) for number, phase in enumerate(split_phases(part, stride))
+    ]
+    joined = (join_phases(kind, rows, columns) for kind in zip(*noises, strict=True))
+    return Judged(part, NoiseLike(*(whole.astype(np.float32) for whole in joined)))
 
 
-def noise_power(variances: Iterable[np.ndarray]) -> float:
+def judged_in(pack: Pack) -> Iterator[Judged]:
+    """Yield the parts of a pack that `split` has written to judge by."""
+    for index in pack:
+        noise = NoiseLike(pack.read(index, "variance"), pack.read(index, "added"))
+        yield Judged(pack.read(index), noise)
+
+
+def noise_power(judged: Iterable[Judged]) -> float:
     """Return the mean variance of the noise: the mean squared error of the noisy parts."""
-    return float(np.mean([variance.mean() for variance in variances]))
+    return float(np.mean([part.noise.variance.mean() for part in judged]))
 
 
 def to_learn_from(values: np.ndarray) -> np.ndarray:
@@ -82,12 +102,13 @@ def split(
     """
     count = min(max(judged_px // JUDGED_PAGE_PX, JUDGED_PAGES_MIN), JUDGED_PAGES_MAX)
     chosen = evenly(len(pages.names), count)
+    share = judged_px // len(chosen)
     parts = {
-        pages.names[index]: judged_part(pages.read(index).values, judged_px // len(chosen), stride)
-        for index in chosen
+        pages.names[index]: judged_part(pages.read(index).values, share, stride, number)
+        for number, index in enumerate(chosen)
     }
     held_out = [
-        Record(name, {"image": part.values, "variance": part.variance}, name)
+        Record(name, {"image": part.values, **part.noise._asdict()}, name)
         for name, part in parts.items()
         if part is not None
     ]

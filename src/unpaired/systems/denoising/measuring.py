@@ -13,7 +13,7 @@ from unpaired.metrics.unsupervised_error import upsnr_text
 from unpaired.systems.denoising.denoiser import AUTO, Settings
 from unpaired.systems.denoising.held_out import Judged, judged_part
 from unpaired.systems.denoising.own_pages import Pages, evenly, probed
-from unpaired.systems.denoising.pixel_shuffle import choose_stride, split_phases
+from unpaired.systems.denoising.pixel_shuffle import choose_stride
 
 JUDGED_PAGES = 12
 
@@ -42,15 +42,20 @@ def stride_for(noise: NoiseCorrelation | None, settings: Settings) -> int:
 def estimated_error(
     restore: Callable[[np.ndarray], np.ndarray], judged: Sequence[Judged], stride: int
 ) -> float:
-    """Return the mean squared error of ``restore``, estimated by the coupled bootstrap."""
+    """Return the mean squared error of ``restore``, estimated by the coupled bootstrap.
+
+    It is that of the median part: a single picture of another kind must not decide.
+    """
     errors = [
-        coupled_error_map(phase, restore, variance, index, number).mean()
-        for index, part in enumerate(judged)
-        for number, (phase, variance) in enumerate(
-            zip(split_phases(part.values, stride), split_phases(part.variance, stride), strict=True)
-        )
+        np.mean([coupled_error_map(phase, restore, noise).mean() for phase, noise in phases])
+        for phases in (part.phases(stride) for part in judged)
     ]
-    return float(np.mean(errors))
+    return float(np.median(errors))
+
+
+def estimated_noise_power(judged: Sequence[Judged]) -> float:
+    """Return the variance of the noise in the median part, as for `estimated_error`."""
+    return float(np.median([part.noise.variance.mean() for part in judged]))
 
 
 def in_words(psnr_db: float) -> str:
@@ -62,5 +67,8 @@ def judged_parts(pages: Pages, pixels: int, stride: int) -> list[Judged]:
     """Cut about ``pixels`` in all out of what is held out, of evenly chosen pages."""
     chosen = evenly(len(pages.names), JUDGED_PAGES)
     share = pixels // len(chosen)
-    parts = (judged_part(pages.read(index).values, share, stride) for index in chosen)
+    parts = (
+        judged_part(pages.read(index).values, share, stride, number)
+        for number, index in enumerate(chosen)
+    )
     return [part for part in parts if part is not None]

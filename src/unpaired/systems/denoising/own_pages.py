@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -52,6 +52,16 @@ def nominal_scale(picture: Picture, page: int) -> Conditioned:
     return nominal(picture.pixels[page], picture.offset, picture.scale)
 
 
+def is_gray_in_color(pixels: np.ndarray) -> bool:
+    """Say whether three channels, the last axis, all hold the same gray picture."""
+    return pixels.shape[-1] == 3 and bool((pixels[..., 1:] == pixels[..., :1]).all())
+
+
+def seen_shape(pixels: np.ndarray) -> tuple[int, ...]:
+    """Return the shape of a picture, with one channel if its three are the same."""
+    return (*pixels.shape[:-1], 1) if is_gray_in_color(pixels) else pixels.shape
+
+
 class PicturePages:
     """The pages of pictures in files; the last picture that was read stays in memory."""
 
@@ -60,7 +70,10 @@ class PicturePages:
         shapes: Mapping[Path, tuple[int, ...]],
         scale: Callable[[Picture, int], Conditioned] = fitted_scale,
     ) -> None:
-        """shapes: pages x H x W x C of every picture, all of the same C."""
+        """shapes: pages x H x W x C of every picture, all of the same C.
+
+        Of a gray picture in three channels, C may be 1: see `seen_shape`.
+        """
         self._places = [(path, page) for path, shape in shapes.items() for page in range(shape[0])]
         self._scale = scale
         self._last: Picture | None = None
@@ -70,7 +83,8 @@ class PicturePages:
     def read(self, index: int) -> Conditioned:
         path, page = self._places[index]
         if self._last is None or self._last.path != path:
-            self._last = read_picture(path)
+            picture = read_picture(path)
+            self._last = replace(picture, pixels=picture.pixels[..., : self.shapes[index][-1]])
         return self._scale(self._last, page)
 
 

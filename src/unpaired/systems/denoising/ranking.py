@@ -47,8 +47,11 @@ class Ranked:
     like_first: bool
 
 
-def rank(outcomes: Sequence[Outcome]) -> list[Ranked]:
-    """Sort by estimated error, with intervals by bootstrap."""
+def rank(outcomes: Sequence[Outcome], is_unsure: bool = False) -> list[Ranked]:
+    """Sort by estimated error, with intervals by bootstrap.
+
+    is_unsure: the estimate cannot be trusted, so that no method can be told apart from the first.
+    """
     if not outcomes:
         return []
     ordered = sorted(outcomes, key=lambda outcome: unit_errors(outcome.errors).umse)
@@ -59,8 +62,9 @@ def rank(outcomes: Sequence[Outcome]) -> list[Ranked]:
         count = len(units[index].pixels)
         low, high = interval(draws[:, index], count)
         behind, _ = interval(draws[:, index] - draws[:, 0], count)
+        like_first = is_unsure or not behind > 0
         psnr_db, low_db, high_db = map(upsnr_db, (units[index].umse, high, low))
-        ranking.append(Ranked(index + 1, outcome, psnr_db, low_db, high_db, not behind > 0))
+        ranking.append(Ranked(index + 1, outcome, psnr_db, low_db, high_db, like_first))
     return ranking
 
 

@@ -17,6 +17,7 @@ from unpaired.core.randomness import numpy_generator
 from unpaired.learning.create import create
 from unpaired.learning.method import Restorer
 from unpaired.learning.training import Checkpointing
+from unpaired.metrics.color_noise import color_noise
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import upsnr_db
 from unpaired.systems.denoising.conditioning import nominal
@@ -26,16 +27,19 @@ from unpaired.systems.denoising.denoiser import (
     Estimate,
     Settings,
     choose_read_out,
+    contradicts,
 )
-from unpaired.systems.denoising.held_out import Judged, noise_power, to_learn_from
+from unpaired.systems.denoising.held_out import Judged, to_learn_from
 from unpaired.systems.denoising.measuring import (
     estimated_error,
+    estimated_noise_power,
     in_words,
     judged_parts,
     measure_noise,
     stride_for,
 )
 from unpaired.systems.denoising.offers import is_per_image
+from unpaired.systems.denoising.own_bm3d import create_own
 from unpaired.systems.denoising.own_pages import Pages, evenly
 from unpaired.systems.denoising.short_training import (
     CROPS_FEW,
@@ -54,6 +58,10 @@ LEARNED_SIDE_MIN_PX = 256
 JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
+CONTRADICTED = (
+    "the noise in flat parts contradicts that of the whole, as where fine texture is everywhere or "
+    "neighboring pixels share noise"
+)
 PROBE_PX = 288  # four tiles of BM3D, as in a large picture
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
@@ -67,12 +75,14 @@ PREFERRED_MAX, LATE_MAX = 1.25, 1.5
 class Work:
     """What learning is given besides pages and settings.
 
-    end: when all must be done, restoring included, on the clock of time.monotonic. tell: called
+    end: when all must be done, restoring included, on the clock of time.monotonic. minutes: that
+    were given for everything. tell: called
     with what is being done. tick: called often. checkpoint: folder of a training that can go on
     later, None for none. stamp: what that training belongs to.
     """
 
     end: float
+    minutes: float
     tell: Callable[[str], None] = lambda phase: None
     tick: Callable[[], None] = lambda: None
     checkpoint: Path | None = None
@@ -102,7 +112,7 @@ def assess(denoiser: Denoiser, pages: Pages, settings: Settings, work: Work) -> 
     work.tell("measuring the noise")
     noise = measure_noise(pages)
     learning = _Learning(pages, settings, work, noise)
-    found = replace(denoiser, estimate=replace(denoiser.estimate, noise=noise))
+    found = replace(denoiser, estimate=replace(learning.found, reason=denoiser.estimate.reason))
     if found.stride is None:
         found = replace(found, stride=learning.stride)
     return learning.estimated(found, found.estimate.reason)
@@ -118,6 +128,8 @@ class _Learning:
         self.stride = stride_for(noise, settings)
         self.channels = pages.shapes[0][2]
         first = pages.read(0)
+        differ = color_noise(first.values) is not None
+        self.found = Estimate(noise, colors_differ=differ)
         self.probe = np.ascontiguousarray(first.values[:PROBE_PX, :PROBE_PX])
         pixels = sum(height * width for height, width, _ in pages.shapes)
         # As they are restored: where few photons were counted, squares of pixels are averaged.
@@ -147,7 +159,7 @@ class _Learning:
             device=self.settings.device,
             precision=self.settings.precision,
             is_conditioned=True,
-            estimate=Estimate(self.noise),
+            estimate=self.found,
         )
 
     def _fitted(self, method: str) -> Denoiser:
@@ -228,11 +240,14 @@ class _Learning:
     def _refuse_if_late(self, what: str, needed: float) -> None:
         """Refuse work that would take far longer than asked for; a little longer is only told."""
         if needed > LATE_MAX * self.work.left:
-            minutes = math.ceil((needed + 30) / 60 * 1.1)
+            missing = needed - self.work.left
+            minutes = math.ceil(self.work.minutes + 1.1 * (missing + 30) / 60)
+            count, megapixels = len(self.pages.names), self.pixels / 1e6
             raise UnpairedError(
-                f"{len(self.pages.names)} pictures ({self.pixels / 1e6:.0f} megapixels) take about "
-                f"{needed / 60:.1f} min by {what} here, and {max(self.work.left, 0) / 60:.1f} are "
-                f"left: give --minutes {minutes} or more, or fewer pictures"
+                f"{count} picture{'s' * (count > 1)} ({megapixels:,.2f} megapixels): {what} needs "
+                f"{clock_text(needed)} min here, and {clock_text(max(self.work.left, 0))} min are "
+                f"left: give --minutes {minutes} or "
+                "more, or fewer pictures"
             )
 
     # -- judging --
@@ -249,10 +264,13 @@ class _Learning:
             self.work.tell("estimating the result")
             pace = self._seconds_to_restore(denoiser) / self.pixels
             judged = self._judged(pace)
-            if judged:
+            before = upsnr_db(estimated_noise_power(judged)) if judged else math.nan
+            if contradicts(self.noise, before):
+                reason = f"{reason}; the PSNR cannot be estimated, because {CONTRADICTED}"
+                estimate = replace(estimate, reason=reason)
+            elif judged:
                 error = self._error(denoiser, judged)
-                before = upsnr_db(noise_power(part.variance for part in judged))
-                estimate = replace(estimate, before_db=before, after_db=upsnr_db(error))
+                return self._with_estimate(denoiser, before, error, reason)
         return replace(denoiser, estimate=estimate)
 
     def _error(self, denoiser: Denoiser, judged: Sequence[Judged]) -> float:
@@ -268,7 +286,7 @@ class _Learning:
         BM3D needs no training but seconds for every picture; a network learns first and restores
         fast. The time for restoring by BM3D is kept until the judgment.
         """
-        plain = self._denoiser(WITHOUT_TRAINING, create(WITHOUT_TRAINING))
+        plain = self._denoiser(WITHOUT_TRAINING, create_own(WITHOUT_TRAINING))
         self.work.tell(f"trying {WITHOUT_TRAINING}")
         plain_seconds = self._seconds_to_restore(plain)
         trained_seconds = self._seconds_by_training()
@@ -276,15 +294,17 @@ class _Learning:
         if not judged or plain_seconds > max(PREFERRED_MAX * self.work.left, trained_seconds):
             return self._only_trained(trained_seconds, plain_seconds, judged)
         self._refuse_if_late(WITHOUT_TRAINING, plain_seconds)
+        before = upsnr_db(estimated_noise_power(judged))
+        if contradicts(self.noise, before):
+            reason = f"methods cannot be judged, because {CONTRADICTED}; it changes least"
+            return replace(plain, estimate=replace(self.found, reason=reason))
         plain_error = self._error(plain, judged)
-        before = upsnr_db(noise_power(part.variance for part in judged))
         seconds = self.work.left - plain_seconds - self._seconds_to_judge()
         if seconds < TRAINING_SECONDS_MIN:
             reason = (
                 f"for a training as well {TRAINING_SECONDS_MIN - seconds:.0f} s more were needed"
             )
-            estimate = Estimate(self.noise, before, upsnr_db(plain_error), reason)
-            return replace(plain, estimate=estimate)
+            return self._with_estimate(plain, before, plain_error, reason)
         training = self._trained(BY_TRAINING, seconds, whole=False)
         trained = self._denoiser(BY_TRAINING, training.method)
         self.work.tell("judging")
@@ -298,7 +318,14 @@ class _Learning:
             f"estimated {in_words(upsnr_db(error))} on held-out parts, {other.method} "
             f"{in_words(upsnr_db(other_error))}"
         )
-        return replace(best, estimate=Estimate(self.noise, before, upsnr_db(error), reason))
+        return self._with_estimate(best, before, error, reason)
+
+    def _with_estimate(
+        self, denoiser: Denoiser, before: float, error: float, reason: str
+    ) -> Denoiser:
+        after = upsnr_db(error)
+        estimate = replace(self.found, before_db=before, after_db=after, reason=reason)
+        return replace(denoiser, estimate=estimate)
 
     def _only_trained(
         self, trained_seconds: float, plain_seconds: float, judged: Sequence[Judged]
@@ -308,7 +335,7 @@ class _Learning:
         seconds = self._seconds_to_train(trained_seconds)
         training = self._trained(BY_TRAINING, seconds, whole=False)
         why = (
-            f"{WITHOUT_TRAINING} would take {plain_seconds / 60:.1f} min for all pictures"
+            f"{WITHOUT_TRAINING} would take {clock_text(plain_seconds)} min for all pictures"
             if judged
             else "no part of the pictures could be held out to judge by"
         )

@@ -23,6 +23,7 @@ from unpaired.learning.create import create
 from unpaired.learning.method import Method, Observation, Restorer
 from unpaired.learning.training import Checkpointing, Result, train
 from unpaired.systems.denoising.offers import is_per_image, restorers
+from unpaired.systems.denoising.own_bm3d import create_own
 from unpaired.systems.denoising.pixel_shuffle import join_phases, split_phases
 
 SEED = 1
@@ -179,7 +180,7 @@ def create_within(
     methods take as long as they take.
     """
     if not is_fitted_per_image(name):
-        return create(name)
+        return create_own(name)
     settings = SHORT_TRAINING_OF.get(name, {}) | {"precision": precision}
     image = torch.rand(1, channels, PROBE_PX, PROBE_PX).to(choose_device(device))
 

@@ -43,9 +43,11 @@ def _noise_text(estimate: Estimate, stride: int) -> str:
     if noise is None:
         return "How strong the noise is cannot be told: no part is flat enough."
     text = f"Noise: {100 * noise.noise_std:.1f} % of the range that they use; "
+    if estimate.colors_differ:
+        text = f"{text}it is not the same in all directions of color; "
     if not noise.is_correlated:
         return f"{text}neighboring pixels do not share it."
     text += f"neighboring pixels share it (correlation {noise.strongest:+.2f})"
     if stride > 1:
         return f"{text}, so pixels {stride} apart were restored together (--stride {stride})."
-    return f"{text}, so part of it stays, and the estimate is too kind."
+    return f"{text}, so part of it stays, and an estimate is too kind."

@@ -18,9 +18,8 @@ from unpaired.learning.method import Restorer
 from unpaired.learning.weights import save_model
 from unpaired.metrics.coupled_bootstrap import coupled_error_map
 from unpaired.metrics.unsupervised_error import error_map, upsnr_db
-from unpaired.systems.denoising.held_out import noise_power
+from unpaired.systems.denoising.held_out import judged_in, noise_power
 from unpaired.systems.denoising.offers import is_per_image
-from unpaired.systems.denoising.pixel_shuffle import split_phases
 from unpaired.systems.denoising.short_training import create_within, restore_page, train_within
 
 # How often a judged pixel is restored: a pair for the coupled bootstrap, four quarters for uPSNR,
@@ -36,8 +35,8 @@ LEARNING_SHARE, FITTING_SHARE = 0.75, 0.9
 class Job:
     """What a method's process is told. until: when it should be through, of `time.monotonic`.
 
-    training: pack to learn from. judging: pack of noisy pages ("image") and the variance of their
-    noise ("variance"), whose sides are multiples of the stride. model: where to save the weights.
+    training: pack to learn from. judging: pack of noisy pages, whose sides are multiples of the
+    stride, and noise like theirs, as `held_out.split` writes it. model: where to save the weights.
     """
 
     method: str
@@ -123,15 +122,10 @@ def _judge(
         return restored
 
     errors, cells = [], []
-    for index in pack:
-        page, variance = pack.read(index), pack.read(index, "variance")
-        phases = zip(*(split_phases(whole, job.stride) for whole in (page, variance)), strict=True)
+    for index, part in enumerate(judged_in(pack)):
         maps = [
-            (
-                coupled_error_map(phase, restore, noise, index, number),
-                error_map(phase, restore, index, number),
-            )
-            for number, (phase, noise) in enumerate(phases)
+            (coupled_error_map(phase, restore, noise), error_map(phase, restore, index, number))
+            for number, (phase, noise) in enumerate(part.phases(job.stride))
         ]
         # All phases show the same things, so they are one sample together.
         for kept, of_phases in zip((errors, cells), zip(*maps, strict=True), strict=True):
@@ -155,8 +149,7 @@ def _judge(
 
 def noisy_psnr_db(judging: Path) -> float:
     """Return the PSNR of the noisy pictures themselves, by the variance of their noise."""
-    pack = Pack(judging)
-    return upsnr_db(noise_power(pack.read(index, "variance") for index in pack))
+    return upsnr_db(noise_power(judged_in(Pack(judging))))
 
 
 def shown_pages(pack: Pack) -> list[int]:

@@ -58,13 +58,14 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @torch.no_grad()
-def bm3d(image: Tensor) -> Tensor:
-    """Remove white Gaussian noise of standard deviation 1, the same in every channel.
+def bm3d(image: Tensor, covariance: Tensor | None = None) -> Tensor:
+    """Remove Gaussian noise, white and of standard deviation 1 in every channel without covariance.
 
     Patches are matched on the first channel; the others are filtered in the same groups. A constant
     added to a channel is added to the result.
 
-    image: 1 x C x H x W, float32, H and W at least 8. Returns the same shape.
+    image: 1 x C x H x W, float32, H and W at least 8. covariance: of the noise in the pixels of a
+    patch, row by row, C x 64 x 64; positive on every diagonal. Returns the image's shape.
     """
     height, width = image.shape[-2:]
     # The last patches of rows and columns must be on the grid.
@@ -74,8 +75,9 @@ def bm3d(image: Tensor) -> Tensor:
     noisy = functional.pad(image - mean, (0, right, 0, below), mode="reflect")[0]
     # A caller's autocast would round the coefficients to 8 bits.
     with torch.autocast(image.device.type, enabled=False):
-        basic = _Stage(noisy, None, wavelet_matrix(PATCH, BIORTHOGONAL_1_5), GROUP_SIZES[0]).run()
-        final = _Stage(noisy, basic, cosine_matrix(PATCH), GROUP_SIZES[1]).run()
+        wavelets, cosines = wavelet_matrix(PATCH, BIORTHOGONAL_1_5), cosine_matrix(PATCH)
+        basic = _Stage(noisy, None, wavelets, GROUP_SIZES[0], covariance).run()
+        final = _Stage(noisy, basic, cosines, GROUP_SIZES[1], covariance).run()
     return final[None, :, :height, :width] + mean
 
 
@@ -85,10 +87,16 @@ class _Stage:
     noisy, basic: C x H x W, with H - 8 and W - 8 multiples of the step.
     spatial: 8 x 8, the transform of the rows and of the columns of a patch, mean first.
     group_size: patches in a group; fewer where the image has not so many.
+    covariance: as for `bm3d`.
     """
 
     def __init__(
-        self, noisy: Tensor, basic: Tensor | None, spatial: Tensor, group_size: int
+        self,
+        noisy: Tensor,
+        basic: Tensor | None,
+        spatial: Tensor,
+        group_size: int,
+        covariance: Tensor | None,
     ) -> None:
         device = noisy.device
         positions = [side - PATCH + 1 for side in noisy.shape[1:]]
@@ -102,6 +110,10 @@ class _Stage:
         self.group_size = min(group_size, 2 ** int(math.log2(visible)))
         self.along_group = wavelet_matrix(self.group_size, HAAR).to(device)
         self.spatial = torch.kron(spatial, spatial).to(device)
+        # Coefficients in units of their own noise are filtered as those of white noise are.
+        self.noise_std = None
+        if covariance is not None:
+            self.noise_std = _coefficient_std(self.spatial, covariance.to(device))
         self.line = torch.kaiser_window(PATCH, periodic=False, beta=KAISER_BETA, device=device)
         window = torch.outer(self.line, self.line).view(-1, 1)
         inverse = torch.linalg.inv(spatial)
@@ -159,7 +171,9 @@ class _Tile:
         del self.noisy, self.basic, self.sums, self.buffers, self.matcher
 
     def _coefficients(self, pixels: Tensor) -> Tensor:
-        return patches_of(pixels) @ self.stage.spatial.T
+        coefficients = patches_of(pixels) @ self.stage.spatial.T
+        noise_std = self.stage.noise_std
+        return coefficients if noise_std is None else coefficients.div_(noise_std)
 
     def filter(self, rows: range, columns: range) -> None:
         """Add the filtered patches of the groups of a block to the sums."""
@@ -208,8 +222,15 @@ class _Tile:
     def windowed_sums(self) -> Tensor:
         """Return the weighted sum of the windowed patches at every pixel, C x H x W."""
         sides = [side + PATCH - 1 for side in self.shape]
+        if self.stage.noise_std is not None:
+            self.sums *= self.stage.noise_std
         patches = [self.stage.windowed_inverse @ sums.T for sums in self.sums.unbind(dim=1)]
         return torch.cat([functional.fold(one[None], sides, PATCH)[0] for one in patches])
+
+
+def _coefficient_std(transform: Tensor, covariance: Tensor) -> Tensor:
+    """Return the standard deviation of the noise in every coefficient of a patch, C x 64."""
+    return torch.einsum("ki,cij,kj->ck", transform, covariance, transform).sqrt()
 
 
 def _in_threads(

@@ -35,10 +35,11 @@ def bm3d_at_unit_noise(image: Tensor) -> Tensor:
     if image.shape[1] != 3:
         return torch.cat([bm3d(channel) for channel in image.split(1, dim=1)], dim=1)
     opponent = OPPONENT.to(image.device)
-    return _mix(opponent.T, bm3d(_mix(opponent, image)))
+    return mix(opponent.T, bm3d(mix(opponent, image)))
 
 
-def _mix(matrix: Tensor, image: Tensor) -> Tensor:
+def mix(matrix: Tensor, image: Tensor) -> Tensor:
+    """Return the channels that rows of a matrix, o x C, make of an image's, 1 x C x H x W."""
     return torch.einsum("oc,bchw->bohw", matrix, image)
 
 
