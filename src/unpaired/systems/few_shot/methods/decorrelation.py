@@ -22,11 +22,12 @@ FORMS = {
 }
 
 
-def correlations(latent: Tensor, *, less_mean: bool = True) -> Tensor:
+def correlations(latent: Tensor, *, less_mean: bool) -> Tensor:
     """Return the correlation of every two of B latents, B x ..., as B (B - 1) numbers.
 
     less_mean: of what is left of a latent without the batch's mean, which gets no gradient. Latents
-    of any pictures share a pattern, which would hide everything else.
+    of any pictures share a pattern, which would hide everything else; but latents that have become
+    the same have nothing left, and count as uncorrelated.
     """
     rows = latent.flatten(1)
     if less_mean:
@@ -37,7 +38,7 @@ def correlations(latent: Tensor, *, less_mean: bool = True) -> Tensor:
     return (rows @ rows.T)[apart]
 
 
-def decorrelation(latent: Tensor, form: str, *, less_mean: bool = True) -> Tensor:
+def decorrelation(latent: Tensor, form: str, *, less_mean: bool) -> Tensor:
     """Return the mean over pairs of different samples, of one of FORMS.
 
     Raises UnpairedError for another form.
