@@ -158,7 +158,7 @@ FORGED = {
     "a width of 0": ({"config": {"width": 0}}, ""),
     "a width of -8": ({"config": {"width": -8}}, "must be 1 at least, not -8"),
     "a width beyond all memory": ({"config": {"width": 10**6}}, "another architecture"),
-    "a width beyond all counting": ({"config": {"width": 10**30}}, "make no network"),
+    "a width beyond all counting": ({"config": {"width": 10**30}}, "at most 1e+12"),
     "a choice that there is not": ({"config": {"subsampler": "x"}}, "has no subsampler 'x'"),
     "a list as notes": ({"notes": [1]}, "what it says of its notes is damaged"),
     "layers without end": (

@@ -41,7 +41,7 @@ _RANGES = {
     "residual_blocks skips",
     ABOVE_ZERO: "alpha blur_std_px gradient_clip initialization_gain learning_rate output_scale "
     "sigma",
-    SHARE: "corruption_level dropout dropped eta full_share keep_probability mean_share ramp_share "
+    SHARE: "dropout dropped eta full_share keep_probability mean_share ramp_share "
     "reveal_probability start stop_probability time_max time_min uniform_share",
     BELOW_ONE: "averaging beta2",
     ANY: "mask_center snr_max_db snr_min_db",

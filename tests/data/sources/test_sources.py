@@ -202,7 +202,7 @@ def test_check_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
     lines = {line.split()[1].rstrip(":"): line for line in result.output.splitlines()}
     text = result.output
     assert "found    embedded_train: 4 pictures" in text
-    assert "found    kodak: 1 pictures" in text
+    assert "found    kodak: 1 picture" in text
     assert "but the protocol has 24" in text
     assert "missing  data set 'bsd300'" in text
     assert "layout: bsd300/101085.jpg" in text

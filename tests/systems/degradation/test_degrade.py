@@ -17,8 +17,8 @@ from unpaired.core.errors import Stopped, UnpairedError
 from unpaired.core.options import INTERRUPTED
 from unpaired.learning import training
 from unpaired.learning.create import create
-from unpaired.learning.training import Interrupted
 from unpaired.learning.weights import load_model, save_model
+from unpaired.pipeline.own_models import WORK
 from unpaired.systems.degradation import own_degradation
 from unpaired.systems.degradation.degrade import Options, degrade
 from unpaired.systems.degradation.own_degradation import Folders, learn
@@ -93,14 +93,14 @@ def test_noise_without_its_model_is_replaced_only_when_asked(learned, tmp_path):
 def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(learned, tmp_path, monkeypatch):
     folders = Folders(learned / "noisy", learned / "clean", tmp_path / "camera")
     interrupt(monkeypatch)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         learn(folders)
     (kept,) = folders.output.rglob("checkpoint.safetensors")
     before = kept.stat().st_mtime_ns
     with pytest.raises(UnpairedError, match="was interrupted there; repeat its command"):
         learn(folders, seed=2)
     assert kept.stat().st_mtime_ns == before
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         learn(folders, seed=2, overwrite=True)
     assert kept.stat().st_mtime_ns != before
 
@@ -119,15 +119,6 @@ def test_made_noise_is_like_the_one_that_was_learned(learned):
     assert not np.array_equal(added[0], added[1])
 
 
-def test_a_model_of_something_else_is_replaced_only_when_asked_for(learned):
-    before = (learned / "camera" / "model.safetensors").read_bytes()
-    made = Folders(learned / "noisy", learned / "clean", learned / "camera")
-    with pytest.raises(UnpairedError, match=r"model\.safetensors: there already; .*--overwrite"):
-        learn(made, seed=2)
-    assert (learned / "camera" / "model.safetensors").read_bytes() == before
-    assert not (learned / "camera" / "work").exists()
-
-
 def test_a_training_that_is_stopped_ends_like_other_commands_and_goes_on(learned, monkeypatch):
     class Signals(training.stop_signals):
         def __enter__(self):
@@ -138,7 +129,7 @@ def test_a_training_that_is_stopped_ends_like_other_commands_and_goes_on(learned
     made = Folders(learned / "noisy", learned / "clean", learned / "stopped")
     with pytest.raises(Stopped, match="run the same command again to go on"):
         learn(made)
-    assert (learned / "stopped" / "work" / "training").is_dir()
+    assert (learned / "stopped" / WORK / "training").is_dir()
     arguments = ["--learn-from", str(made.noisy), "--clean", str(made.clean)]
     command = ["unpaired", "degrade", *arguments, "--output", str(made.output)]
     monkeypatch.setattr(sys, "argv", command)

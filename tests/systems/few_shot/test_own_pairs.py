@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from tests.imaging.files import write_turned
 from tests.learning.interrupting import interrupt
 from unpaired.cli import app
-from unpaired.core.errors import UnpairedError
-from unpaired.learning.training import Interrupted
+from unpaired.core.errors import Stopped, UnpairedError
 from unpaired.learning.weights import load_model
 from unpaired.systems.few_shot.own_pairs import learn, read_recipe
 from unpaired.systems.few_shot.sources.drawn_portraits import draw
@@ -233,7 +232,7 @@ def test_a_model_is_not_replaced_because_what_it_came_from_is_gone(recipe, tmp_p
 
 def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(recipe, tmp_path, monkeypatch):
     interrupt(monkeypatch)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         learn(read_recipe(recipe()))
     before = {path: when for path, when in state(tmp_path / "own").items() if path.suffix != ".h5"}
     assert [path.name for path in before] == ["checkpoint.safetensors"]

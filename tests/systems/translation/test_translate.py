@@ -15,8 +15,7 @@ from tests.imaging.files import write_turned
 from tests.learning.interrupting import interrupt
 from tests.systems.translation.facades import SMALL, small
 from unpaired.cli import app
-from unpaired.core.errors import UnpairedError
-from unpaired.learning.training import Interrupted
+from unpaired.core.errors import Stopped, UnpairedError
 from unpaired.learning.weights import load_model, save_model
 from unpaired.systems.translation.own_pairs import Options as Learning
 from unpaired.systems.translation.own_pairs import learn, settings_of
@@ -184,7 +183,7 @@ def test_a_second_run_has_nothing_to_do_and_other_settings_replace_nothing_unask
 def test_an_interrupted_training_is_kept_unless_it_may_be_replaced(folder, tmp_path, monkeypatch):
     options = Learning(tmp_path / "own", picture_px=32, settings=own(), device="cpu")
     interrupt(monkeypatch)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         learn(folder, options)
     kept = {path: path.read_bytes() for path in (tmp_path / "own").rglob("checkpoint.*")}
     assert len(kept) == 1

@@ -181,7 +181,7 @@ def _not_finite(state):
 
 def _without_channels(state):
     state["convs.3.conv.weight"] = torch.zeros(1, 0, 8, 3, 3)
-    return r"w\.pt: a generator of 16 px with width_base 0"
+    return r"w\.pt: width_base of method 'stylegan2' must be 1 at least"
 
 
 def _of_something_else(state):
