@@ -28,7 +28,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 MpiDefault=none
-MinJobAge=0
+MinJobAge=86400
 ReturnToService=2
 KillWait=10
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
