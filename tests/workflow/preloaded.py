@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -28,19 +29,24 @@ LIBRARIES = [
     "scipy.ndimage",
     "h5py",
 ]
-# Each run has its own.
-_APART = {"PYTHONPATH", "PYTEST_CURRENT_TEST"}
+# Each run has its own, or libraries set them in the process of the tests.
+_APART = ("PYTHONPATH", "PYTEST_", "KMP_", "TORCHINDUCTOR_")
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(LIBRARIES)
+
+
+def _alike(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(_APART)}
+
+
 # Libraries read theirs when they are loaded.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in _APART}
+_ENVIRONMENT = _alike(os.environ)
 
 
-def can_run(environment: dict[str, str]) -> bool:
+def can_run(environment: Mapping[str, str]) -> bool:
     """Return whether a run with this environment may be a copy."""
-    others = {name: value for name, value in environment.items() if name not in _APART}
-    return sys.platform == "linux" and others == _ENVIRONMENT
+    return sys.platform == "linux" and _alike(environment) == _ENVIRONMENT
 
 
 def run(
