@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import tifffile
 
+from unpaired.core.errors import counted
 from unpaired.imaging.formats.tiff_pages import is_palette
 from unpaired.imaging.formats.tiff_tags import DESCRIPTION
 from unpaired.imaging.pictures import Picture, read_picture
@@ -46,7 +47,7 @@ def _left_out(picture: Picture) -> Iterator[str]:
         if colors == _PNG_PALETTE:
             yield PALETTE_NOTE
         elif bits < 8:
-            yield f"{bits} bit{'s' * (bits > 1)} a pixel became 8"
+            yield f"{counted(bits, 'bit')} a pixel became 8"
     elif picture.format == "TIFF":
         with tifffile.TiffFile(picture.path) as tiff:
             pages = list(tiff.pages)

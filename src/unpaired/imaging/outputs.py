@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from unpaired.core.errors import UnpairedError, list_some, shown
+from unpaired.core.errors import UnpairedError, counted, list_some, shown
 from unpaired.core.files import atomic_path
 from unpaired.imaging.finding import SUFFIXES, TIFF_SUFFIXES, survey
 
@@ -311,7 +311,7 @@ def _other_files(folder: Path, output: Path, skipped: Container[Path]) -> Iterat
         others = [place / name for name in names if not name.startswith(".")]
         count += sum(p.suffix.lower() not in SUFFIXES and p not in skipped for p in others)
     if count:
-        yield LeftOut(folder, f"{count} file{'s' * (count > 1)} of another kind", count)
+        yield LeftOut(folder, f"{counted(count, 'file')} of another kind", count)
 
 
 def _count_pictures(folder: Path) -> int:

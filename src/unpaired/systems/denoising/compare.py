@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.core.devices import choose_device, choose_precision
-from unpaired.core.errors import UnpairedError, list_some
+from unpaired.core.errors import UnpairedError, counted, list_some
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.own_process import termination_as_interrupt
 from unpaired.data.packs import Pack
@@ -221,7 +221,7 @@ def _prepare(
 ) -> _Run:
     """Read the pictures, measure their noise and hold out a part of them."""
     paths = find_pictures(inputs)
-    screen.begin(f"reading {len(paths)} picture{'s' * (len(paths) > 1)}")
+    screen.begin(f"reading {counted(len(paths), 'picture')}")
     shapes, seen = zip(*read_all(paths, _shapes), strict=True)
     if all(shape[-1] == 1 for shape in seen):
         shapes = seen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, counted
 from unpaired.data.packs import Pack
 from unpaired.data.records import Record
 from unpaired.metrics.coupled_bootstrap import NoiseLike, noise_like
@@ -125,7 +125,7 @@ def split(
     held_out_px = sum(pack.shape(index)[0] * pack.shape(index)[1] for index in pack)
     told = (
         f"{learned_px:,} pixels to learn from; to judge by, {held_out_px:,} at the bottom of "
-        f"{len(pack)} picture{'s' * (len(pack) > 1)}"
+        f"{counted(len(pack), 'picture')}"
     )
     if any(height < 2 * HELD_OUT_ROWS_MIN for height, *_ in pages.shapes):
         told += f" (half of pictures lower than {2 * HELD_OUT_ROWS_MIN} rows)"

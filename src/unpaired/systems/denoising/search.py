@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unpaired.core.deadlines import clock_text
-from unpaired.core.errors import UnpairedError
+from unpaired.core.errors import UnpairedError, counted
 from unpaired.core.randomness import numpy_generator
 from unpaired.learning.create import create
 from unpaired.learning.method import Restorer
@@ -76,9 +76,8 @@ class Work:
     """What learning is given besides pages and settings.
 
     end: when all must be done, restoring included, on the clock of time.monotonic. minutes: that
-    were given for everything. tell: called
-    with what is being done. tick: called often. checkpoint: folder of a training that can go on
-    later, None for none. stamp: what that training belongs to.
+    were given for everything. tell: called with what is being done. tick: called often. checkpoint:
+    folder of a training that can go on later, None for none. stamp: what that training belongs to.
     """
 
     end: float
@@ -242,12 +241,11 @@ class _Learning:
         if needed > LATE_MAX * self.work.left:
             missing = needed - self.work.left
             minutes = math.ceil(self.work.minutes + 1.1 * (missing + 30) / 60)
-            count, megapixels = len(self.pages.names), self.pixels / 1e6
+            pictures = counted(len(self.pages.names), "picture")
             raise UnpairedError(
-                f"{count} picture{'s' * (count > 1)} ({megapixels:,.2f} megapixels): {what} needs "
+                f"{pictures} ({self.pixels / 1e6:,.2f} megapixels): {what} needs "
                 f"{clock_text(needed)} min here, and {clock_text(max(self.work.left, 0))} min are "
-                f"left: give --minutes {minutes} or "
-                "more, or fewer pictures"
+                f"left: give --minutes {minutes} or more, or fewer pictures"
             )
 
     # -- judging --
