@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 from skimage.metrics import structural_similarity
 
 import unpaired as up
@@ -169,6 +170,15 @@ def test_a_file_is_read_as_it_is_looked_at(clean, tmp_path):
     write_turned(tmp_path / "a.png", page)
     restored = up.denoise(tmp_path / "a.png", method="cbm3d")
     assert np.abs(restored.astype(int) - up.denoise(page, method="cbm3d")).max() <= 1
+
+
+def test_that_alpha_is_left_out_is_said(clean, tmp_path):
+    page = in_type(noisy(clean), "u1")
+    with_alpha = np.dstack([page, page, page, np.full_like(page, 200)])
+    Image.fromarray(with_alpha).save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match=r"a\.png: its alpha is left out"):
+        restored = up.denoise(tmp_path / "a.png", method="cbm3d")
+    assert restored.shape == (*page.shape, 3)
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +44,6 @@ from unpaired.systems.denoising.search import Work, learn
 from unpaired.systems.denoising.short_training import methods_for_noisy
 from unpaired.systems.denoising.trials import noisy_psnr_db
 
-if TYPE_CHECKING:
-    pass
-
-Source = "ArrayLike | str | os.PathLike"
 COLOR_CHANNELS = (1, 3)  # restored together; of any other number each one by itself
 SECONDS_TO_FINISH = 2.0
 MODEL_SUFFIX = ".safetensors"
@@ -126,9 +122,12 @@ def _is_path(source: Any) -> bool:
 def _read(path: str | os.PathLike) -> tuple[np.ndarray, str]:
     """Return a picture in a file as an array in its own units and type, and its axes.
 
-    It is turned as its EXIF orientation says, since an array has none.
+    It is turned as its EXIF orientation says, since an array has none. Warns where it has alpha,
+    which the array has not.
     """
     picture = read_picture(path)
+    if picture.alpha is not None:
+        warnings.warn(f"{path}: its alpha is left out", stacklevel=2)
     orientation = orientation_of(path)
     pixels = np.stack([upright(page, orientation) for page in picture.pixels])
     axes = "NYXC"
@@ -227,7 +226,8 @@ class Denoiser:
     def restore(self, picture: Any, *, axes: str | None = None) -> np.ndarray:
         """Return the picture without its noise: the same shape and type of numbers.
 
-        Where integers are too coarse for the result it is float32, and a warning says so.
+        Where integers are too coarse for the result it is float32, and a warning says so. So does
+        one where alpha of a file is left out.
 
         Raises UnpairedError for an array or a file that cannot be read, other numbers of channels
         than were learned from, and where the method failed.

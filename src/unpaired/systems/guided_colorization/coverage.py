@@ -67,11 +67,12 @@ def _of_scene(
 ) -> Iterator[np.ndarray]:
     rgb = as_batch(to_uint8(pack.read_unit(index, "image"))).to(device)
     lightness = rgb_to_lab(rgb)[0, 0].cpu()
-    _, shares = model.suggestions(rgb_to_lab(shrunk(rgb, model.picture_px))[:, :1])
+    seen = rgb_to_lab(shrunk(rgb, model.picture_px))[:, :1]
+    _, logits = model.suggestions(seen)
     bins = model.bins().numpy()
-    size = tuple(lightness.shape)
+    sizes = tuple(lightness.shape), tuple(seen.shape[-2:])
     for y, x in middles(pack.read(index, "labels")[..., 0], CLASSES.index(OPEN)):
-        colors, _ = suggested_at(shares, bins, (y, x), size)
+        colors, _ = suggested_at(logits, bins, (y, x), *sizes)
         shown, _ = displayed(float(lightness[y, x]), colors)
         yield are_near(TRUE_COLORS, shown)
     progress.advance()

@@ -124,9 +124,10 @@ def draw_suggestions(output: Path, model: LocalHints, shown: Sequence[Guided]) -
 
 def _suggestion_row(model: LocalHints, one: Guided) -> list[Panel]:
     place = one.most_wrong(1)[0]
-    _, shares = model.suggestions(one.pictures.lightness)
+    _, logits = model.suggestions(one.pictures.lightness)
     bins = model.bins().cpu().numpy()
-    found, chances = suggested_at(shares, bins, (place.y, place.x), one.pictures.size)
+    sizes = one.pictures.size, tuple(one.pictures.seen.shape[-2:])
+    found, chances = suggested_at(logits, bins, (place.y, place.x), *sizes)
     points = [one.in_gamut(replace(place, a=float(a), b=float(b))) for a, b in found]
     row = [
         Panel(one.gray, "a point", [one.in_gamut(replace(place, a=0.0, b=0.0))]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
 from unpaired.imaging.color.lab import LIGHTNESS_MAX, into_gamut, lab_to_rgb
+from unpaired.networks.guided_colorization import LocalHintsNet
 
 SUGGESTIONS = 9
 STARTS = 3
@@ -34,15 +37,39 @@ def suggested_colors(
 
 
 def suggested_at(
-    shares: Tensor, bins: np.ndarray, place: tuple[float, float], size: tuple[int, int]
+    logits: Tensor,
+    bins: np.ndarray,
+    place: tuple[float, float],
+    size: tuple[int, int],
+    seen: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `suggested_colors` at a place (y, x) of a picture of ``size``.
 
-    shares: 1 x bins x h x w, the distributions of the whole picture.
+    logits: 1 x bins x h x w, softened, of the whole picture as the network saw it: ``seen``, its
+    height and width.
     """
-    row, column = cell_at(place, size, tuple(shares.shape[-2:]))
-    at_place = shares[0, :, row, column].double().cpu().numpy()
-    return suggested_colors(at_place / at_place.sum(), bins)
+    there = [
+        (where + 0.5) * inner / outer - 0.5
+        for where, inner, outer in zip(place, seen, size, strict=True)
+    ]
+    return suggested_colors(torch.softmax(logits_at(logits, there), dim=0).cpu().numpy(), bins)
+
+
+def logits_at(logits: Tensor, place: Sequence[float]) -> Tensor:
+    """Return the logits of 1 x bins x h x w at a pixel (y, x) of what the network saw; float64.
+
+    A cell stands for the first pixel of its square, the one that its target was taken from. Between
+    cells logits are bilinear, as the authors' two fixed upsamplings make them; beyond the last cell
+    they stay.
+    """
+    for axis, where in ((-2, place[0]), (-1, place[1])):
+        cells = logits.shape[axis]
+        at = min(max(where / LocalHintsNet.head_stride_px, 0.0), cells - 1.0)
+        lower = int(at)
+        upper = min(lower + 1, cells - 1)
+        two = (logits.narrow(axis, cell, 1).double() for cell in (lower, upper))
+        logits = torch.lerp(*two, at - lower)
+    return logits[0, :, 0, 0]
 
 
 def cell_at(

@@ -153,9 +153,9 @@ class LocalHints(GuidedColorizer):
     def suggestions(
         self, lightness: Tensor, ab: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the colors, as `colorize`, and the softened distribution that suggests others.
+        """Return the colors, as `colorize`, and the softened logits that suggest others.
 
-        The second is B x bins x H/4 x W/4, sides rounded up, after the factor of the settings.
+        The second is B x bins x H/4 x W/4, sides rounded up, times the factor of the settings.
         """
         height, width = lightness.shape[-2:]
         scale = self.network.head_stride_px
@@ -163,7 +163,7 @@ class LocalHints(GuidedColorizer):
         with torch.inference_mode():
             found = self._found(lightness, ab, mask, with_logits=True)
             logits = self.config.suggestion_factor * found.logits[..., :rows, :columns]
-            return found.ab[..., :height, :width], torch.softmax(logits, dim=1)
+            return found.ab[..., :height, :width], logits
 
     def _found(self, lightness: Tensor, ab: Tensor | None, mask: Tensor | None, with_logits: bool):
         if (ab is None) != (mask is None):

@@ -301,11 +301,11 @@ class Studio:
             if turn < self._latest[page]:
                 return None
             start = time.perf_counter()
-            ab, shares = self._predicted(opened, wish)
+            ab, logits = self._predicted(opened, wish)
         picture = recolored(opened.preview, enlarged(ab, tuple(opened.preview.shape[-2:])))
         made: dict[str, Any] = {"result": data_uri(_png(picture))}
         if wish.query is not None:
-            made |= self._around(opened, wish.query, ab, shares)
+            made |= self._around(opened, wish.query, ab, logits)
         colors = [
             displayed(opened.lightness_at((one.y, one.x)), [(one.a, one.b)])[1][0].tolist()
             for one in wish.points
@@ -313,19 +313,19 @@ class Studio:
         return made | {"colors": colors, "seconds": round(time.perf_counter() - start, 3)}
 
     def _predicted(self, opened: Opened, wish: Wish) -> tuple[Tensor, Tensor | None]:
-        """Return ab at the network's size, on the CPU, and the softened distribution if wanted."""
+        """Return ab at the network's size, on the CPU, and softened logits if wanted."""
         told = self._told(opened, wish)
         seen = opened.seen.to(self._device)
         bf16 = torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext()
-        shares = None
+        logits = None
         with torch.inference_mode(), bf16:
             if "points" in self.takes and wish.query is not None:
-                ab, shares = self.method.suggestions(seen, **told)
+                ab, logits = self.method.suggestions(seen, **told)
                 if wish.temperature is not None:
                     ab = self.method.colorize(seen, **told, temperature=wish.temperature)
             else:
                 ab = self.method.colorize(seen, **told, temperature=wish.temperature)
-        return ab.float().cpu(), None if shares is None else shares.float().cpu()
+        return ab.float().cpu(), None if logits is None else logits.float().cpu()
 
     def _told(self, opened: Opened, wish: Wish) -> dict[str, Any]:
         if "points" in self.takes:
@@ -345,15 +345,16 @@ class Studio:
         return told
 
     def _around(
-        self, opened: Opened, place: tuple[float, float], ab: Tensor, shares: Tensor | None
+        self, opened: Opened, place: tuple[float, float], ab: Tensor, logits: Tensor | None
     ) -> dict[str, Any]:
         """Return lightness, gamut, and suggested colors at a place, the current color first."""
         lightness = opened.lightness_at(place)
-        row, column = cell_at(place, opened.size, tuple(ab.shape[-2:]))
+        seen = tuple(ab.shape[-2:])
+        row, column = cell_at(place, opened.size, seen)
         current = ab[0, :, row, column].numpy()[None]
         colors = [("current", *one) for one in _pairs(lightness, current)]
-        if shares is not None:
-            found, _ = suggested_at(shares, self.method.bins().numpy(), place, opened.size)
+        if logits is not None:
+            found, _ = suggested_at(logits, self.method.bins().numpy(), place, opened.size, seen)
             colors += [("suggested", *one) for one in _pairs(lightness, found)]
         return {
             "lightness": round(lightness, 1),
