@@ -18,9 +18,6 @@ from unpaired.data.sources.embedded import train_records as embedded_train_recor
 
 REPOSITORY = Path(__file__).parents[1]
 
-# Waits end what hangs; a slow machine is no failure.
-PATIENCE_SECONDS = 1200
-
 # Tests run in parallel processes; more threads each would only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -21,7 +21,7 @@ from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser.pages import DESKTOP_PX, PHONE_PX, pick, serious_violations, show
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS
 from unpaired.systems.guided_colorization.page.serve import start
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]

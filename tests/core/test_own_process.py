@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
 from unpaired.core.errors import UnpairedError
 from unpaired.core.own_process import OutOfTime, in_own_process, termination_as_interrupt
 
@@ -61,17 +62,12 @@ def test_the_deadline_ends_it(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def wait_for(path: Path) -> None:
-    while not path.exists() or not path.read_text():
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it(tmp_path, capfd, number):
     path = tmp_path / "pid"
 
     def send():
-        wait_for(path)
+        wait_for(lambda: path.exists() and path.read_text())
         os.kill(int(path.read_text()), signal.SIGINT)  # A terminal sends it to both.
         time.sleep(0.2)
         os.kill(os.getpid(), number)
@@ -97,7 +93,4 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path):
     with pytest.raises(OutOfTime):
         in_own_process(hand_on, path, deadline=time.monotonic() + 8)
     if path.exists():
-        deadline = time.monotonic() + 10
-        while is_running(path) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not is_running(path)
+        wait_for(lambda: not is_running(path))

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
 from unpaired.core.start import THREADS
 from unpaired.core.start_server import start_server
 
@@ -63,7 +63,7 @@ def served():
     left = sockets()
     server = start_server(["wave"], 1)
     try:
-        wait_until(lambda: sockets() - left)
+        wait_for(lambda: sockets() - left)
         yield server
     finally:
         server.stdin.close()
@@ -74,13 +74,6 @@ def sockets() -> set[int]:
     # Without asking for them by name: one may go meanwhile.
     with os.scandir(".snakemake") as entries:
         return {entry.inode() for entry in entries if entry.name.endswith(".socket")}
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -125,7 +118,7 @@ def test_many_at_once(folder):
 def test_a_signal_passes_through(folder):
     with served():
         job = start("wait")
-        wait_until((folder / "pid").exists)
+        wait_for((folder / "pid").exists)
         job.terminate()
         assert job.wait(timeout=60) == 7
         assert (folder / "saved").read_text() == str(int(signal.SIGTERM))
@@ -134,9 +127,9 @@ def test_a_signal_passes_through(folder):
 def test_a_copy_ends_with_the_process_that_stands_for_it(folder):
     with served():
         job = start("wait")
-        wait_until((folder / "pid").exists)
+        wait_for((folder / "pid").exists)
         job.kill()
-        wait_until(lambda: not is_alive(int((folder / "pid").read_text())))
+        wait_for(lambda: not is_alive(int((folder / "pid").read_text())))
         assert not (folder / "saved").exists()
 
 
@@ -148,9 +141,9 @@ def test_a_copy_that_is_killed_is_told_as_a_failure(folder):
 def test_a_copy_outlives_the_run_it_belongs_to(folder):
     with served() as server:
         job = start("wait")
-        wait_until((folder / "pid").exists)
+        wait_for((folder / "pid").exists)
         server.stdin.close()
-        wait_until(lambda: not sockets())
+        wait_for(lambda: not sockets())
         (folder / "end").touch()
         assert job.wait(timeout=60) == 0
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import wait_for
 from tests.workflow.conftest import SMOKE, TABLE
 from unpaired.core.locks import WITHOUT_LOCKS
 
@@ -82,9 +82,7 @@ def test_a_kill_in_packing(project, tmp_path):
         Image.fromarray(noise).save(project.folder / "many" / f"{number}.png", compress_level=0)
     pack = ["--cores", "1", "--config", "folders={many: many}", "--", "results/packs/many.h5"]
     run = project.start(*pack)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not leftovers(project) and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(lambda: leftovers(project), run)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     (left,) = leftovers(project)

@@ -9,8 +9,8 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS
 from tests.slurm.conftest import SMOKE, TABLE, make_project
+from tests.waiting import PATIENCE_SECONDS
 from tests.workflow.test_interruptions import ARGUMENTS as LOCAL_ARGUMENTS
 from tests.workflow.test_interruptions import trained, undisturbed, wait_for_checkpoint, weights
 

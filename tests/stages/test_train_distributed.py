@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS
 from unpaired.core.errors import UnpairedError
 from unpaired.core.processes import Processes
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, REPOSITORY
+from tests.conftest import REPOSITORY
+from tests.waiting import PATIENCE_SECONDS
 from tests.workflow import preloaded
 
 PARTS = ("Snakefile", "environment.yml", "profiles", "config", "workflow", "src")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 
 import psutil
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from tests.workflow.conftest import Project, make_copy
 
 pytestmark = [pytest.mark.workflow, pytest.mark.long]
@@ -39,16 +38,6 @@ def wait_for_checkpoint(project, run):
     """Wait until training has saved some progress, and is not about to finish."""
     work = project.folder / "results/work"
     wait_for(lambda: any(work.glob("*/checkpoint.safetensors")), run)
-
-
-def wait_for(there, run):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        assert run.poll() is None, run.stdout.read()
-        if there():
-            return
-        time.sleep(0.02)
-    raise AssertionError("what was waited for was not made")
 
 
 def worker_of(run):

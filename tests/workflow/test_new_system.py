@@ -9,14 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from tests.conftest import PATIENCE_SECONDS, REPOSITORY
+from tests.conftest import REPOSITORY
+from tests.waiting import wait_for
 from tests.workflow.conftest import Project
 from tests.workflow.pages import blocks
 from unpaired.core.files import sha256_of
@@ -91,17 +91,13 @@ def scores(project: Project) -> list[dict[str, str]]:
 def kill_a_training_of_the_gan(project: Project) -> Path:
     """Kill a run with all its jobs in the middle of a training; return the model's folder."""
     process = project.start(*COMMAND)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read()
-        for checkpoint in project.folder.glob("results/work/hole_gan-*/checkpoint.safetensors"):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            model = project.folder / "results/models" / checkpoint.parent.name
-            assert not (model / "model.safetensors").exists()
-            return model
-        time.sleep(0.01)
-    raise AssertionError("no checkpoint was written")
+    work = project.folder / "results/work"
+    (checkpoint,) = wait_for(lambda: [*work.glob("hole_gan-*/checkpoint.safetensors")], process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    model = project.folder / "results/models" / checkpoint.parent.name
+    assert not (model / "model.safetensors").exists()
+    return model
 
 
 def test_a_system_is_a_folder_and_its_tables(project):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import wait_for
 from unpaired.core.errors import UnpairedError
 from unpaired.data.pack_in_parts import write_pack_in_parts
 from unpaired.data.pack_writing import write_pack
@@ -70,10 +70,7 @@ def test_packing_goes_on_where_it_was_killed(folder, tmp_path, read, reader):
     context = multiprocessing.get_context("fork")
     process = context.Process(target=pack_and_stall, args=(reader, folder, output))
     process.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (parts / "00000004.h5").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for((parts / "00000004.h5").exists)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert not output.exists()

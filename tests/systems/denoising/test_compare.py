@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
 from unpaired.cli import app
@@ -471,10 +471,7 @@ def test_a_real_comparison_is_stopped(tmp_path, number):
         f"next: unpaired denoise {tmp_path / 'a.tif'} --output restored --method cbm3d"
     )
     assert sorted(path.name for path in output.iterdir()) == ["comparison.csv", "comparison.html"]
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (left := alive_in_group(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not left
+    wait_for(lambda: not alive_in_group(process.pid))
 
 
 # ---- The output folder, before anything is computed ---------------------------------------------

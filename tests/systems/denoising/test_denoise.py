@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 import unpaired as up
-from tests.conftest import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
 from unpaired.cli import app
@@ -572,13 +572,6 @@ def command(*arguments):
     return subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-
-
-def wait_for(condition):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "what was waited for did not happen"
-        time.sleep(0.05)
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from tests.systems.guided_colorization.made import make_model, write_scene
+from tests.waiting import wait_for
 from unpaired.core.errors import UnpairedError
 from unpaired.learning.create import create
 from unpaired.learning.weights import save_model
@@ -213,8 +214,7 @@ def test_an_overtaken_turn_is_not_computed(page, monkeypatch):
     for turn, points in ((2, (point,)), (3, (point, point))):
         threads.append(threading.Thread(target=ask, args=(turn, points)))
         threads[-1].start()
-        while page.studio._latest["tab"] < turn:
-            pass
+        wait_for(lambda turn=turn: page.studio._latest["tab"] >= turn)
     go_on.set()
     for thread in threads:
         thread.join()
