@@ -13,8 +13,9 @@ import pytest
 
 from tests.learning.tiny import TinyConfig
 from unpaired import catalog
-from unpaired.catalog.method_settings import KINDS, RANGE_OF, check_settings, settings_of
+from unpaired.catalog.method_settings import KINDS, check_settings, settings_of
 from unpaired.catalog.system import MethodEntry
+from unpaired.core import kinds
 from unpaired.core.errors import UnpairedError
 
 
@@ -94,8 +95,10 @@ def test_the_papers_settings_are_in_range(name):
     check_settings(name, {field.name: field.default for field in fields})
 
 
-def test_ranges_are_of_settings_that_there_are():
-    assert set(RANGE_OF) <= {key for name in catalog.methods() for key in settings_of(name)}
+def test_kinds_of_numbers_are_numbers_to_python():
+    own = {name: kind for name, kind in vars(kinds).items() if isinstance(kind, type)}
+    assert set(own) == set(KINDS) - {"int", "float", "str", "bool", "None"}
+    assert all(KINDS[name].types[-1] is kind for name, kind in own.items())
 
 
 def test_numbers_of_any_sign_pass():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType
@@ -17,36 +18,43 @@ from unpaired import catalog
 from unpaired.core.errors import UnpairedError, suggest
 from unpaired.core.fingerprint import syntax_tree
 
-# Annotation of a field -> how a person calls it, and what is one.
-KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
-    "int": ("a whole number", (int,)),
-    "float": ("a number", (int, float)),
-    "str": ("a text", (str,)),
-    "bool": ("true or false", (bool,)),
-    "None": ("null", (NoneType,)),
-}
 
-# How a person is told a range, and whether a number lies in it.
-Range = tuple[str, Callable[[float], bool]]
-FROM_ONE: Range = "1 at least", lambda value: value >= 1
-FROM_ZERO: Range = "0 at least", lambda value: value >= 0
-ABOVE_ZERO: Range = "greater than 0", lambda value: value > 0
-SHARE: Range = "from 0 to 1", lambda value: 0 <= value <= 1
-BELOW_ONE: Range = "from 0 to less than 1", lambda value: 0 <= value < 1
-ANY: Range = "a number", lambda _: True
-# By the name of a setting, whatever its method; those of no other range are from 1 on if they are
-# whole numbers, else from 0 on.
-_RANGES = {
-    FROM_ZERO: "critic_layers discriminator_layers dropout_layers history_images mapping_layers "
-    "residual_blocks skips",
-    ABOVE_ZERO: "alpha blur_std_px gradient_clip initialization_gain learning_rate output_scale "
-    "sigma",
-    SHARE: "dropout dropped eta full_share keep_probability mean_share ramp_share "
-    "reveal_probability start stop_probability time_max time_min uniform_share",
-    BELOW_ONE: "averaging beta2",
-    ANY: "mask_center snr_max_db snr_min_db",
+@dataclass(frozen=True)
+class Kind:
+    """What an annotation takes: how a person calls it, its types, and for a number its range."""
+
+    words: str
+    types: tuple[type, ...]
+    range_words: str = ""
+    holds: Callable[[Any], bool] = lambda _: True
+
+    def takes(self, value: object) -> bool:
+        """Say whether a value is of this kind, in its range or not."""
+        # True is an int to Python, and to nobody else.
+        return isinstance(value, self.types) and (bool in self.types) == isinstance(value, bool)
+
+
+def _whole(range_words: str, holds: Callable[[int], bool]) -> Kind:
+    return Kind("a whole number", (int,), range_words, holds)
+
+
+def _number(range_words: str, holds: Callable[[float], bool]) -> Kind:
+    return Kind("a number", (int, float), range_words, holds)
+
+
+# By the annotation of a field; those of numbers are explained in `core.kinds`.
+KINDS: Mapping[str, Kind] = {
+    "int": _whole("1 at least", lambda value: value >= 1),
+    "CountFromZero": _whole("0 at least", lambda value: value >= 0),
+    "float": _number("0 at least", lambda value: value >= 0),
+    "PositiveNumber": _number("greater than 0", lambda value: value > 0),
+    "Share": _number("from 0 to 1", lambda value: 0 <= value <= 1),
+    "ShareBelowOne": _number("from 0 to less than 1", lambda value: 0 <= value < 1),
+    "SignedNumber": _number("a number", lambda _: True),
+    "str": Kind("a text", (str,)),
+    "bool": Kind("true or false", (bool,)),
+    "None": Kind("null", (NoneType,)),
 }
-RANGE_OF = {name: range_ for range_, names in _RANGES.items() for name in names.split()}
 LARGEST = 10**12  # No length, size or weight is near it; larger ones are misspelled.
 
 
@@ -56,14 +64,24 @@ def check_settings(method: str, given: Mapping[str, Any]) -> None:
     for key, value in given.items():
         if key not in known:
             raise UnpairedError(f"method '{method}' has no setting '{key}'{suggest(key, known)}")
-        kinds = known[key].split(" | ")
-        if not any(_is_of(kind, value) for kind in kinds):
-            words = " or ".join(KINDS[kind][0] for kind in kinds)
-            raise UnpairedError(
-                f"{key} of method '{method}' must be {words}, not {value!r}{_as_number(value)}"
-            )
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            _check_range(f"{key} of method '{method}'", key, kinds, value)
+        _check(f"{key} of method '{method}'", known[key].split(" | "), value)
+
+
+def _check(where: str, annotations: list[str], value: object) -> None:
+    if not set(annotations) <= set(KINDS):
+        return  # What is annotated otherwise takes all.
+    kinds = [KINDS[annotation] for annotation in annotations]
+    kind = next((kind for kind in kinds if kind.takes(value)), None)
+    if kind is None:
+        words = " or ".join(kind.words for kind in kinds)
+        raise UnpairedError(f"{where} must be {words}, not {value!r}{_as_number(value)}")
+    if not kind.range_words:
+        return
+    if not -LARGEST <= value <= LARGEST:  # It holds for no NaN either.
+        most = f"{kind.range_words}, and at most {LARGEST:.0e}"
+        raise UnpairedError(f"{where} must be {most}, not {value}")
+    if not kind.holds(value):
+        raise UnpairedError(f"{where} must be {kind.range_words}, not {value}")
 
 
 def settings_of(method: str) -> dict[str, str]:
@@ -73,24 +91,6 @@ def settings_of(method: str) -> dict[str, str]:
     to that name, in it or in a class that it is derived from.
     """
     return _settings(catalog.method(method).target)
-
-
-def _is_of(kind: str, value: object) -> bool:
-    """Say whether a value is of an annotation's kind; what is annotated otherwise takes all."""
-    if kind not in KINDS:
-        return True
-    # True is an int to Python, and to nobody else.
-    return isinstance(value, KINDS[kind][1]) and (kind == "bool") == isinstance(value, bool)
-
-
-def _check_range(where: str, key: str, kinds: list[str], value: float) -> None:
-    usual = FROM_ONE if "int" in kinds else FROM_ZERO
-    words, holds = RANGE_OF.get(key, usual)
-    if not -LARGEST <= value <= LARGEST:  # It holds for no NaN either.
-        words = f"{words}, and at most {LARGEST:.0e}"
-    elif holds(value):
-        return
-    raise UnpairedError(f"{where} must be {words}, not {value}")
 
 
 def _as_number(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.learning.method import Method, Observation, Phase
 from unpaired.learning.phases import adam_phase
 
@@ -27,10 +28,10 @@ class DenoiserConfig:
     images_seen: int = 2_000_000
     batch_size: int = 4
     patch_px: int = 256
-    learning_rate: float = 3e-4
+    learning_rate: PositiveNumber = 3e-4
     schedule: str = "cosine_ramps"
-    beta2: float = 0.99
-    gradient_clip: float | None = None
+    beta2: ShareBelowOne = 0.99
+    gradient_clip: PositiveNumber | None = None
 
 
 class Denoiser(Method):

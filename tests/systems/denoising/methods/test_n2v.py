@@ -9,6 +9,7 @@ from unpaired.core.errors import UnpairedError
 from unpaired.core.randomness import generators_for
 from unpaired.data.noise import get_noise
 from unpaired.data.samples import CropSamples
+from unpaired.learning.create import create
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.learning.training import train
 from unpaired.systems.denoising.methods import n2v
@@ -335,10 +336,10 @@ def test_training_takes_the_own_pixel_away(train_pack, photographs, monkeypatch)
         ({"masked_percent": 0.0}, "masked_percent must lie between"),
         ({"masked_percent": 0.01}, r"one pixel of a patch \(0.024\)"),
         ({"masked_percent": 60.0}, "and 25, got 60.0"),
-        ({"radius_px": 0}, "radius_px = 0"),
-        ({"kernel_px": 4}, "kernel_px odd"),
+        ({"radius_px": 0}, "radius_px of method 'n2v' must be 1 at least"),
+        ({"kernel_px": 4}, "kernel_px must be odd"),
     ],
 )
 def test_bad_settings_are_told(settings, message):
     with pytest.raises(UnpairedError, match=message):
-        Noise2VoidConfig(**settings)
+        create("n2v", **settings)

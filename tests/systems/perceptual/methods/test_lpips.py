@@ -284,7 +284,7 @@ def test_bad_settings_are_refused():
     assert FORMS == ("unweighted", "published", "lin", "tune", "scratch")
     with pytest.raises(UnpairedError, match="no form 'line'; did you mean 'lin'"):
         create("lpips", form="line")
-    with pytest.raises(UnpairedError, match="dropout must be in"):
+    with pytest.raises(UnpairedError, match="from 0 to less than 1"):
         create("lpips", dropout=1.0)
     with pytest.raises(UnpairedError, match="unknown feature network 'alexx'; near it: alex"):
         create("lpips", net="alexx")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, Share, ShareBelowOne
 from unpaired.imaging.color.ab_bins import (
     BINS,
     NEIGHBORS,
@@ -75,9 +76,9 @@ class ColorizationConfig:
 
     loss: str = "classification"
     initialization: str = "he"
-    uniform_share: float = 0.5
+    uniform_share: Share = 0.5
     neighbors: int = NEIGHBORS
-    sigma: float = SIGMA
+    sigma: PositiveNumber = SIGMA
     temperature: float = TEMPERATURE
     width: int = 64
     images_seen: int = 18_000_000  # 450,000 iterations
@@ -86,9 +87,9 @@ class ColorizationConfig:
     picture_px: int = 256
     affine: bool = False
     own_bins: bool = False
-    learning_rate: float = 3e-5
+    learning_rate: PositiveNumber = 3e-5
     schedule: str = "tenth_midway"
-    beta2: float = 0.99
+    beta2: ShareBelowOne = 0.99
     weight_decay: float = 1e-3
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import ShareBelowOne
 from unpaired.core.randomness import generators_for
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.deflow import DeFlowNet
@@ -47,7 +48,7 @@ class DeFlowConfig(DegradationConfig):
     batch_size: int = 4
     patch_px: int = 160
     schedule: str = "deflow_halvings"
-    beta2: float = 0.99
+    beta2: ShareBelowOne = 0.99
 
     def __post_init__(self) -> None:
         if self.global_residual:

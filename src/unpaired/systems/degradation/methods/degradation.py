@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
@@ -35,8 +36,8 @@ class DegradationConfig(DenoiserConfig):
 
     images_seen: int = ITERATIONS * 8
     batch_size: int = 8
-    learning_rate: float = 1e-4
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 1e-4
+    beta2: ShareBelowOne = 0.999
 
 
 class DegradationModel(Denoiser):

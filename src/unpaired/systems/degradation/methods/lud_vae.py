@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import CountFromZero, PositiveNumber
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.latents import Gaussian
 from unpaired.networks.lud_vae import LUDVAENet
@@ -44,12 +45,12 @@ class LUDVAEConfig(DegradationConfig):
     """
 
     blur_kernel_px: int = 21
-    blur_std_px: float = 10.0
+    blur_std_px: PositiveNumber = 10.0
     kl_weight: float = 4e-4
     commitment_weight: float = 0.25
     width: int = 256
     residual_width: int = 72
-    residual_blocks: int = 2
+    residual_blocks: CountFromZero = 2
     code_dim: int = 64
     codes: int = 512
     start_noise_std: float = 0.1

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import Share, ShareBelowOne
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import Observation, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
@@ -54,13 +55,13 @@ class DBSNConfig(DenoiserConfig):
     noise_model: str = "gaussian"
     likelihood: str = "plain"
     blocks: int = 8
-    mean_share: float = 0.5
+    mean_share: Share = 0.5
     width: int = 96
     images_seen: int = 2 * EPOCHS * 44_328
     batch_size: int = 1
     patch_px: int = 96
     schedule: str = "tenth_every_sixth"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
 
     def __post_init__(self) -> None:
         check_choice("dbsn", "noise_model", self.noise_model, NOISE_MODELS)

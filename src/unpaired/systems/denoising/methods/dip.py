@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.learning.fitting import fit, fitting_on
 from unpaired.learning.method import Observation, PerImageRestorer
 from unpaired.networks.skip_net import SkipNet
@@ -78,18 +78,9 @@ class DeepImagePrior(PerImageRestorer):
         skip_width: int = 4
         input_channels: int = 32
         perturbation_std: float = 1 / 30
-        learning_rate: float = 0.01
-        averaging: float = 0.99
+        learning_rate: PositiveNumber = 0.01
+        averaging: ShareBelowOne = 0.99
         precision: str = "auto"
-
-        def __post_init__(self) -> None:
-            if self.iterations < 1:
-                raise UnpairedError(f"iterations of 'dip' must be 1 or more, not {self.iterations}")
-            if not 0 <= self.averaging < 1:
-                raise UnpairedError(
-                    f"averaging of 'dip' is a decay from 0 up to but not including 1, "
-                    f"not {self.averaging}"
-                )
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W in [0, 1], the same for the same image.

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.imaging.orientation import orient_at_random
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import TrainingState
@@ -30,9 +31,9 @@ class SupervisedDnCNNConfig(DenoiserConfig):
     images_seen: int = 50_000 * 64
     batch_size: int = 64
     patch_px: int = 40
-    learning_rate: float = 1e-4
+    learning_rate: PositiveNumber = 1e-4
     schedule: str = "halve_midway"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
 
 
 class SupervisedDnCNN(Denoiser):

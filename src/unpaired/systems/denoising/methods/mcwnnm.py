@@ -49,9 +49,6 @@ class MCWNNMConfig:
     noise_factor: float = 1.5
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "patch_px", "step_px", "radius_px", "iterations"):
-            if getattr(self, name) < 1:
-                raise UnpairedError(f"{name} of 'mcwnnm' must be 1 at least")
         if self.step_px > self.patch_px:
             raise UnpairedError("step_px of 'mcwnnm' must be patch_px at most")
         if self.patches <= FEWER * (self.rounds - 1):

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.n2v_unet import N2VUNet, SeparateChannels
@@ -43,9 +44,9 @@ class Noise2VoidConfig(DenoiserConfig):
     images_seen: int = 200 * 400 * 128
     batch_size: int = 128
     patch_px: int = 64
-    learning_rate: float = 4e-4
+    learning_rate: PositiveNumber = 4e-4
     schedule: str = "halve_every_fifth"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
     depth: int = 2
     kernel_px: int = 3
     masked_percent: float = 0.198
@@ -61,11 +62,8 @@ class Noise2VoidConfig(DenoiserConfig):
 
     def __post_init__(self) -> None:
         check_choice("n2v", "loss", self.loss, LOSSES)
-        if self.depth < 1 or self.radius_px < 1 or self.kernel_px % 2 == 0:
-            raise UnpairedError(
-                "n2v: depth and radius_px must be at least 1 and kernel_px odd, got "
-                f"depth = {self.depth}, radius_px = {self.radius_px}, kernel_px = {self.kernel_px}"
-            )
+        if self.kernel_px % 2 == 0:
+            raise UnpairedError(f"n2v: kernel_px must be odd, got {self.kernel_px}")
         if not 100 / self.patch_px**2 <= self.masked_percent <= 25:
             raise UnpairedError(
                 f"n2v: masked_percent must lie between one pixel of a patch "

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from unpaired.core.errors import check_choice
+from unpaired.core.kinds import ShareBelowOne
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import TrainingState
 from unpaired.networks.unet import UNet
@@ -34,7 +35,7 @@ class Neighbor2NeighborConfig(DenoiserConfig):
     subsampler: str = "random"
     images_seen: int = EPOCHS * 44_328
     schedule: str = "halve_every_fifth"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
 
     def __post_init__(self) -> None:
         check_choice("neighbor2neighbor", "subsampler", self.subsampler, SUBSAMPLERS)

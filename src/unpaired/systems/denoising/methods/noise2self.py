@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import Observation, TrainingState
 from unpaired.networks.dncnn import DnCNN
@@ -35,8 +36,8 @@ class Noise2SelfConfig(DenoiserConfig):
 
     width: int = 64
     batch_size: int = 32
-    learning_rate: float = 1e-3
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 1e-3
+    beta2: ShareBelowOne = 0.999
     grid_px: int = 4
     depth: int = 8
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber
 from unpaired.core.randomness import seed_for
 from unpaired.learning.denoiser import Denoiser, DenoiserConfig
 from unpaired.learning.method import Observation, TrainingState
@@ -26,15 +27,8 @@ class Noisier2NoiseConfig(DenoiserConfig):
         is the original.
     """
 
-    alpha: float = 1.0
+    alpha: PositiveNumber = 1.0
     draws: int = 1
-
-    def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.draws < 1:
-            raise UnpairedError(
-                "noisier2noise: alpha must be positive and draws at least 1, got "
-                f"alpha = {self.alpha}, draws = {self.draws}"
-            )
 
 
 class Noisier2Noise(Denoiser):

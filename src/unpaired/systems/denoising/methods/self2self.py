@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unpaired.core.devices import choose_precision
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, Share
 from unpaired.learning.fitting import fit, fitting_on
 from unpaired.learning.method import Observation, PerImageRestorer
 from unpaired.networks.partial_conv_unet import PartialConvUNet
@@ -51,9 +52,9 @@ class Self2Self(PerImageRestorer):
 
         iterations: int = 150_000
         width: int = 48
-        learning_rate: float = 1e-4
-        keep_probability: float = 0.7
-        dropout: float = 0.3
+        learning_rate: PositiveNumber = 1e-4
+        keep_probability: Share = 0.7
+        dropout: Share = 0.3
         passes: int = 100
         precision: str = "auto"
 
@@ -63,8 +64,6 @@ class Self2Self(PerImageRestorer):
                     raise UnpairedError(
                         f"{name} of 'self2self' must be between 0 and 1, not {getattr(self, name)}"
                     )
-            if self.iterations < 1 or self.passes < 1:
-                raise UnpairedError("iterations and passes of 'self2self' must be 1 or more")
 
     def restore(self, observation: Observation) -> Tensor:
         """Return the denoised image, 1 x C x H x W in [0, 1], the same for the same image."""

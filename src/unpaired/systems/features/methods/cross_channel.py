@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import Share
 from unpaired.imaging.color.ab_bins import BINS, hard_encode
 from unpaired.learning.method import TrainingState
 from unpaired.systems.features.methods.encoder import (
@@ -43,7 +44,7 @@ class CrossChannelConfig(EncoderConfig):
     tasks: str = "l_to_ab ab_to_l"
     losses: str = "classification"
     is_shared: bool = False
-    dropped: float = 0.0
+    dropped: Share = 0.0
 
     def __post_init__(self) -> None:
         for task in self.tasks.split() or [""]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
@@ -50,9 +51,9 @@ class EncoderConfig:
     images_seen: int = 18_000_000  # 450,000 iterations
     batch_size: int = 40
     patch_px: int = 180
-    learning_rate: float = 3e-5
+    learning_rate: PositiveNumber = 3e-5
     schedule: str = "color_alexnet"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
     weight_decay: float = 1e-3
 
 

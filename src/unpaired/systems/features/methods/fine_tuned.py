@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, Share
 from unpaired.core.randomness import seed_for
 from unpaired.data.packs import Pack
 from unpaired.learning.method import Method, Phase
@@ -48,11 +49,11 @@ class FineTunedConfig:
     classes: int = 20
     trained: str = "all"
     rescaled: bool = False
-    dropout: float = 0.5
+    dropout: Share = 0.5
     images_seen: int = 1_280_000
     batch_size: int = 16
     patch_px: int = 227
-    learning_rate: float = 1e-3
+    learning_rate: PositiveNumber = 1e-3
     schedule: str = "tenth_midway"
     weight_decay: float = 5e-4
 

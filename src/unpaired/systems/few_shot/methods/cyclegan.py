@@ -19,6 +19,7 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import CountFromZero, PositiveNumber
 from unpaired.data.disjoint import check_disjoint
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
@@ -46,14 +47,14 @@ class CycleGANConfig:
     width: int = 64
     blocks: int = 6
     critic_width: int = 64
-    critic_layers: int = 3
+    critic_layers: CountFromZero = 3
     cycle_weight: float = 10.0
     identity_weight: float = 5.0
-    history_images: int = 50
+    history_images: CountFromZero = 50
     images_seen: int = 2_500_000
     batch_size: int = 1
     patch_px: int = 128
-    learning_rate: float = 2e-4
+    learning_rate: PositiveNumber = 2e-4
 
 
 class CycleGAN(Method):

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.averaging import AveragedWeights
 from unpaired.learning.diffusion import Schedule, chain, draw, posterior, spaced, to_signed
@@ -50,11 +51,11 @@ class DDPMConfig:
     images_seen: int = 25_600_000
     batch_size: int = 64
     patch_px: int = 128
-    learning_rate: float = 2e-5
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 2e-5
+    beta2: ShareBelowOne = 0.999
     schedule: str = "constant"
     half_life_images: int = 443_000
-    gradient_clip: float = 1.0
+    gradient_clip: PositiveNumber = 1.0
 
 
 class DDPM(Method):

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber
 from unpaired.core.randomness import EpochOrder
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
@@ -43,7 +44,7 @@ class PortraitFeaturesConfig:
     images_seen: int = 640_000
     batch_size: int = 64
     patch_px: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: PositiveNumber = 1e-3
     schedule: str = "warmup_cosine"
 
 

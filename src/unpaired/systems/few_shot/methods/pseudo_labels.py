@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import Share
 from unpaired.learning.diffusion import to_signed
 from unpaired.learning.method import Method, TrainingState
 from unpaired.systems.few_shot.methods.decorrelation import correlations, decorrelation
@@ -36,7 +37,7 @@ class PseudoLabelConfig(ReconstructionConfig):
     """
 
     supervision_weight: float = 1.0
-    ramp_share: float = 0.3
+    ramp_share: Share = 0.3
     decorrelation_weight: float = 0.0
     decorrelation_form: str = "square"
     decorrelation_less_mean: bool = True

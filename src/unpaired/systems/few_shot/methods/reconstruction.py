@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.data.disjoint import check_disjoint
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
@@ -65,11 +66,11 @@ class ReconstructionConfig:
     images_seen: int = 320_000
     batch_size: int = 16
     patch_px: int = 128
-    learning_rate: float = 1e-4
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 1e-4
+    beta2: ShareBelowOne = 0.999
     schedule: str = "constant"
     half_life_images: int = 16_000
-    gradient_clip: float = 1.0
+    gradient_clip: PositiveNumber = 1.0
     validate_every_images: int = 16_000
 
 

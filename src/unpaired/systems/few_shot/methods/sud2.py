@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import Share
 from unpaired.learning.method import Method, TrainingState
 from unpaired.systems.few_shot.methods.pseudo_labels import (
     PseudoLabelConfig,
@@ -34,10 +35,10 @@ class SUD2Config(PseudoLabelConfig):
 
     supervision_weight: float = 0.1
     decorrelation_weight: float = 0.02
-    time_min: float = 0.02
-    time_max: float = 0.15
+    time_min: Share = 0.02
+    time_max: Share = 0.15
     reverse_steps: int = 10
-    eta: float = 0.0
+    eta: Share = 0.0
     adds_noise: bool = True
 
 

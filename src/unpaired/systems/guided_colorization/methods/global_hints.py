@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import Share
 from unpaired.core.randomness import numpy_generator
 from unpaired.imaging.color.ab_bins import BINS
 from unpaired.imaging.color.hints import check_saturation, color_histogram, mean_saturation
@@ -31,7 +32,7 @@ class GlobalHintsConfig(GuidedConfig):
     other; the thesis does not tell it.
     """
 
-    reveal_probability: float = 0.5
+    reveal_probability: Share = 0.5
 
 
 class GlobalHints(GuidedColorizer):

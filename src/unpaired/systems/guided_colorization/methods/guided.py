@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.imaging.color.lab import rgb_to_lab
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
@@ -31,14 +32,14 @@ class GuidedConfig:
 
     width: int = 64
     affine: bool = False
-    output_scale: float = 100.0
+    output_scale: PositiveNumber = 100.0
     images_seen: int = 19_217_565  # 15 epochs of ImageNet
     batch_size: int = 25
     patch_px: int = 176
     picture_px: int = 256
-    learning_rate: float = 1e-5
+    learning_rate: PositiveNumber = 1e-5
     schedule: str = "tenth_after_two_thirds"
-    beta2: float = 0.999
+    beta2: ShareBelowOne = 0.999
 
 
 class GuidedColorizer(Method):

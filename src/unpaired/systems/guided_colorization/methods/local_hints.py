@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, Share, SignedNumber
 from unpaired.core.randomness import numpy_generator
 from unpaired.imaging.color.ab_bins import (
     BINS,
@@ -49,13 +50,13 @@ class LocalHintsConfig(GuidedConfig):
     """
 
     head: str = "hypercolumn"
-    mask_center: float = 0.0
+    mask_center: SignedNumber = 0.0
     hint_simulation: str = "thesis"
-    stop_probability: float = 1 / 8
+    stop_probability: Share = 1 / 8
     patch_px_max: int = 9
-    full_share: float = 0.01
+    full_share: Share = 0.01
     neighbors: int = NEIGHBORS
-    sigma: float = SIGMA
+    sigma: PositiveNumber = SIGMA
     suggestion_factor: float = 0.2
 
 

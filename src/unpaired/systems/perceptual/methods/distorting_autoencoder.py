@@ -15,6 +15,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import CountFromZero, PositiveNumber
 from unpaired.learning.method import Method, Observation, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
 from unpaired.learning.schedules import SCHEDULES
@@ -43,20 +44,20 @@ class DistortingAutoencoderConfig:
     corruption: str = "none"
     corruption_level: float = 0.0
     layers: int = 3
-    skips: int = 0
+    skips: CountFromZero = 0
     top_skip: bool = False
-    dropout_layers: int = 0
+    dropout_layers: CountFromZero = 0
     upsampling: str = "transposed"
     normalization: str = "none"
     first_stride: int = 2
     first_channels: int = 16
     max_channels: int = 64
     residual: bool = False
-    discriminator_layers: int = 2
+    discriminator_layers: CountFromZero = 2
     l1_weight: float = 1.0
     feature_weight: float = 0.0
     adversarial_weight: float = 0.0
-    learning_rate: float = 1e-3
+    learning_rate: PositiveNumber = 1e-3
     schedule: str = "constant"
     images_seen: int = 1_300_000
     batch_size: int = 16

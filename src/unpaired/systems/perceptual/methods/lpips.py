@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.core.randomness import seed_for
 from unpaired.data.packs import Pack
 from unpaired.learning.method import Method, Phase, TrainingState
@@ -57,20 +58,18 @@ class LPIPSConfig:
     form: str = "lin"
     start: str = "random"
     version: str = "0.1"
-    dropout: float = 0.5
+    dropout: ShareBelowOne = 0.5
     rank_width: int = 32
     images_seen: int = EPOCHS * TRIPLETS
     batch_size: int = 50
     patch_px: int = 64
-    learning_rate: float = 1e-4
+    learning_rate: PositiveNumber = 1e-4
 
     def __post_init__(self) -> None:
         check_choice("lpips", "form", self.form, FORMS)
         check_choice("lpips", "start", self.start, STARTS)
         if self.start in ("torchvision", "kmeans") and self.net not in NETWORKS:
             raise UnpairedError(f"lpips: start '{self.start}' is for {', '.join(NETWORKS)} alone")
-        if not 0 <= self.dropout < 1:
-            raise UnpairedError(f"lpips: dropout must be in [0, 1), not {self.dropout}")
 
 
 class RankNetwork(nn.Module):

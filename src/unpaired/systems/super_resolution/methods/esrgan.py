@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import PositiveNumber
 from unpaired.learning.method import Phase, TrainingState
 from unpaired.learning.schedules import SCHEDULES
 from unpaired.networks.vgg_discriminator import VGGDiscriminator
@@ -44,14 +45,13 @@ class ESRGANConfig(EnlargerConfig):
     feature_network: str = "vgg19"
     discriminator_width: int = 64
     images_seen: int = 960_000
-    learning_rate: float = 1e-4
+    learning_rate: PositiveNumber = 1e-4
     schedule: str = "esrgan_halvings"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = (self.pixel_weight, self.feature_weight, self.adversarial_weight)
-        if min(weights) < 0 or not any(weights):
-            raise UnpairedError("esrgan: weights of the loss must not be negative, nor all 0")
+        if not any((self.pixel_weight, self.feature_weight, self.adversarial_weight)):
+            raise UnpairedError("esrgan: weights of the loss must not all be 0")
         check_choice("esrgan", "feature_network", self.feature_network, FEATURES)
 
 

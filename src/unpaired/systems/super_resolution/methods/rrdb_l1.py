@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from unpaired.catalog.system import Condition
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
@@ -41,8 +42,8 @@ class EnlargerConfig:
     images_seen: int = 16_000_000
     batch_size: int = 16
     patch_px: int = 128
-    learning_rate: float = 2e-4
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 2e-4
+    beta2: ShareBelowOne = 0.999
     schedule: str = "halve_every_200_of_1000"
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from torch.func import functional_call
 from torch.nn.functional import l1_loss, mse_loss
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import CountFromZero, PositiveNumber
 from unpaired.data.packs import Pack
 from unpaired.learning.diffusion import draw, from_signed, to_signed
 from unpaired.learning.method import Method, Phase, TrainingState
@@ -96,8 +97,8 @@ class BicycleGANConfig:
     encoder_width: int = 64
     encoder_blocks: int = 4
     critic_width: int = 64
-    critic_layers: int = 3
-    initialization_gain: float = 0.02
+    critic_layers: CountFromZero = 3
+    initialization_gain: PositiveNumber = 0.02
     l1_weight: float = 10.0
     kl_weight: float = 0.01
     latent_weight: float = 0.5
@@ -105,17 +106,15 @@ class BicycleGANConfig:
     images_seen: int = 80_000
     batch_size: int = 1
     patch_px: int = 256
-    learning_rate: float = 2e-4
+    learning_rate: PositiveNumber = 2e-4
 
     def __post_init__(self) -> None:
         check_choice("bicyclegan", "variant", self.variant, VARIANTS)
         check_choice("bicyclegan", "encoder", self.encoder, ENCODERS)
         check_choice("bicyclegan", "injection", self.injection, (TO_ALL, TO_INPUT))
         check_choice("bicyclegan", "generator", self.generator, GENERATORS)
-        if self.input_channels not in (1, 3) or self.code_dim < 1 or self.levels < 2:
-            raise UnpairedError(
-                "bicyclegan: input_channels must be 1 or 3, code_dim 1 or more, levels 2 or more"
-            )
+        if self.input_channels not in (1, 3) or self.levels < 2:
+            raise UnpairedError("bicyclegan: input_channels must be 1 or 3, levels 2 or more")
         if self.patch_px % 2**self.levels:
             raise UnpairedError(
                 f"bicyclegan: patch_px must be a multiple of {2**self.levels} with "

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne, SignedNumber
 from unpaired.imaging.orientation import mirror_at_random
 from unpaired.learning.method import Method, Phase, TrainingState
 from unpaired.learning.phases import adam_phase
@@ -37,15 +38,15 @@ class DeepJSCCConfig:
     channels: int = 3
     widths: str = "256 256 256"
     symbol_channels: int = 2
-    snr_min_db: float = -5.0
-    snr_max_db: float = 5.0
+    snr_min_db: SignedNumber = -5.0
+    snr_max_db: SignedNumber = 5.0
     images_seen: int = 5_800_000
     batch_size: int = 32
     patch_px: int = 256
-    learning_rate: float = 1e-4
-    beta2: float = 0.999
+    learning_rate: PositiveNumber = 1e-4
+    beta2: ShareBelowOne = 0.999
     schedule: str = "constant"
-    gradient_clip: float = 1.0
+    gradient_clip: PositiveNumber = 1.0
 
 
 class DeepJSCC(Method):

@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import PositiveNumber
 from unpaired.learning.diffusion import draw, from_signed, to_signed
 from unpaired.systems.transmission.inversion import Distance, Rounds, invert
 from unpaired.systems.transmission.matching import codec_of, of_role
@@ -40,7 +41,7 @@ class InverseJSCCConfig:
     lpips_weight: float = 1.0
     cross_weight: float = 0.01
     steps: str = "50 50 25 25"
-    learning_rate: float = 0.1
+    learning_rate: PositiveNumber = 0.1
     ball_radii: str = ""
     pictures_at_once: int = 4
 

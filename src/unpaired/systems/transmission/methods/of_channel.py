@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unpaired.catalog.system import Condition
+from unpaired.core.kinds import PositiveNumber, ShareBelowOne
 from unpaired.data.noise import Noise
 from unpaired.data.packs import Pack
 from unpaired.data.samples import NoiseDraw
@@ -37,10 +38,10 @@ class LearnedForChannelConfig:
     images_seen: int = 320_000
     batch_size: int = 8
     patch_px: int = 256
-    learning_rate: float = 2e-4
-    beta2: float = 0.99
+    learning_rate: PositiveNumber = 2e-4
+    beta2: ShareBelowOne = 0.99
     schedule: str = "warmup_cosine"
-    gradient_clip: float = 1.0
+    gradient_clip: PositiveNumber = 1.0
 
 
 class LearnedForChannel(Method):

@@ -20,6 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from unpaired.core.errors import UnpairedError, check_choice
+from unpaired.core.kinds import Share
 from unpaired.learning.diffusion import chain, draw, from_signed, spaced, to_signed
 from unpaired.systems.transmission.guidance import (
     NORMS,
@@ -45,9 +46,9 @@ class ChainConfig:
     draws: chains, of which the mean is taken. pictures_at_once: how many share a batch.
     """
 
-    start: float = 1.0
+    start: Share = 1.0
     steps: int = 1000
-    eta: float = 1.0
+    eta: Share = 1.0
     draws: int = 1
     pictures_at_once: int = 16
 

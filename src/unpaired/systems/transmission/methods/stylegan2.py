@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unpaired.core.errors import UnpairedError
+from unpaired.core.kinds import CountFromZero
 from unpaired.learning.method import Method
 from unpaired.networks.stylegan2 import SLOPE, Generator
 
@@ -31,7 +32,7 @@ class StyleGAN2Config:
 
     side_px: int = 1024
     latent: int = 512
-    mapping_layers: int = 8
+    mapping_layers: CountFromZero = 8
     width_base: int = 32768
     width_max: int = 512
 
