@@ -26,15 +26,15 @@ class Suggesting:
 
     def __init__(self, colors):
         nearest = torch.cdist(torch.tensor(colors).float(), centers().float()).argmin(1)
-        self.shares = torch.zeros(len(centers()))
-        self.shares[nearest] = 1 / len(colors)
+        self.logits = torch.full((len(centers()),), -100.0)
+        self.logits[nearest] = 0.0
 
     def bins(self):
         return centers()
 
     def suggestions(self, lightness):
         height, width = (-(-side // 4) for side in lightness.shape[-2:])
-        return None, self.shares.view(1, -1, 1, 1).expand(1, -1, height, width)
+        return None, self.logits.view(1, -1, 1, 1).expand(1, -1, height, width)
 
 
 def test_middles_are_one_for_each_area_and_far_from_its_edge():
