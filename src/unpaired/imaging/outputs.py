@@ -30,10 +30,16 @@ class LeftOut(NamedTuple):
     count: int
 
 
+def found_and_skipped(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return the pictures as `find_pictures` does, and lines on what is passed over, and why."""
+    found, skipped = survey(paths)
+    return found, told(LeftOut(path, reason, 1) for path, reason in skipped.items())
+
+
 def find_and_tell(paths: Iterable[Path]) -> list[Path]:
     """Return the pictures as `find_pictures` does; print what is passed over, and why."""
-    found, skipped = survey(paths)
-    for line in told(LeftOut(path, reason, 1) for path, reason in skipped.items()):
+    found, skipped = found_and_skipped(paths)
+    for line in skipped:
         print(line, flush=True)
     return found
 
@@ -250,7 +256,7 @@ def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], li
         left_out += [LeftOut(path, reason, 1) for path, reason in skipped.items()]
         results = _results_below(given, output, found) if given.is_dir() else {}
         for folder, files in results.items():
-            reason = f"{_count(len(files))} of an earlier run"
+            reason = f"{counted(len(files), 'result')} of an earlier run"
             left_out.append(LeftOut(folder, reason, len(files)))
         written = {path for files in results.values() for path in files}
         taken = [path for path in found if path not in written]
@@ -266,10 +272,6 @@ def _sources(inputs: Sequence[Path], output: Path) -> tuple[dict[Path, Path], li
                 seen.add(path.resolve())
                 sources[path] = path.relative_to(given) if given.is_dir() else Path(path.name)
     return sources, left_out
-
-
-def _count(results: int) -> str:
-    return f"{results} result{'' if results == 1 else 's'}"
 
 
 def _results_below(given: Path, output: Path, found: Sequence[Path]) -> dict[Path, list[Path]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import errno
+import io
 import os
 import re
 import signal
@@ -22,6 +24,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.imaging.files import write_turned
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from unpaired import catalog
 from unpaired.catalog.system import MethodEntry
@@ -29,6 +32,7 @@ from unpaired.cli import app
 from unpaired.core.errors import UnpairedError
 from unpaired.core.own_process import OutOfTime, attempt
 from unpaired.data.packs import Pack
+from unpaired.imaging.upright import as_stored, upright
 from unpaired.learning.method import Observation
 from unpaired.learning.weights import load_model, read_notes
 from unpaired.systems.denoising import SYSTEM, comparison_screen, short_training
@@ -181,6 +185,35 @@ def test_the_page_stands_alone_and_shows_the_same_place(noisy, tmp_path):
     assert options == ["filter", "identity"] * 2  # The best one first.
     assert sources[0] == sources[3] != sources[1]  # The identity restores the noisy crop.
     assert "failing failed: the loss is not finite" in page
+
+
+def images_of(page):
+    found = re.findall(r'<img src="data:image/png;base64,([^"]*)"', page.read_text())
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one)))) for one in found]
+
+
+def test_the_page_shows_pictures_as_they_are_looked_at(tmp_path, photographs):
+    page = np.uint8(255 * photographs[0][:200, :330])
+    (tmp_path / "in").mkdir()
+    write_turned(tmp_path / "in/turned.png", page, 6)
+    Image.fromarray(as_stored(page, 6)).save(tmp_path / "lying.png")
+    for name in ("in", "lying.png"):
+        compare([tmp_path / name], tmp_path / f"{name}.out", Options(("identity", "filter")))
+    turned = images_of(tmp_path / "in.out/comparison.html")
+    lying = images_of(tmp_path / "lying.png.out/comparison.html")
+    assert len(turned) == len(lying) == 5
+    assert turned[0].shape[:2] == lying[0].shape[1::-1]
+    assert turned[0].shape[0] != turned[0].shape[1]
+    for one, other in zip(turned, lying, strict=True):
+        assert np.array_equal(one, upright(other, 6))
+
+
+def test_pictures_in_formats_that_are_not_read_are_told(noisy, tmp_path, capsys):
+    (noisy / "c.heic").touch()
+    compare([noisy], tmp_path / "out", Options(("identity",)))
+    told = "skipped " + str(noisy / "c.heic")
+    assert told in capsys.readouterr().out
+    assert told in (tmp_path / "out/comparison.html").read_text()
 
 
 @pytest.mark.long
@@ -479,7 +512,8 @@ def test_a_real_comparison_is_stopped(tmp_path, number):
 
 def test_output_folders_that_cannot_be_used(noisy, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "unpaired.systems.denoising.compare.find_pictures", lambda inputs: pytest.fail("too late")
+        "unpaired.systems.denoising.compare.found_and_skipped",
+        lambda inputs: pytest.fail("too late"),
     )
 
     def refused(message, output, **options):

@@ -15,20 +15,21 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from unpaired.core.devices import choose_device, choose_precision
-from unpaired.core.errors import UnpairedError, counted, list_some
+from unpaired.core.errors import UnpairedError, counted, list_some, shown
 from unpaired.core.files import atomic_path, write_rows
 from unpaired.core.own_process import termination_as_interrupt
 from unpaired.data.packs import Pack
-from unpaired.imaging.finding import find_pictures, read_all
-from unpaired.imaging.outputs import refuse_existing, refuse_unwritable
+from unpaired.imaging.finding import read_all
+from unpaired.imaging.outputs import found_and_skipped, refuse_existing, refuse_unwritable
 from unpaired.imaging.pictures import read_picture
+from unpaired.imaging.upright import orientation_of, upright
 from unpaired.metrics.noise_correlation import NoiseCorrelation
 from unpaired.metrics.unsupervised_error import reasons_against, saturated_share, upsnr_text
 from unpaired.systems.denoising.candidates import (
@@ -175,8 +176,9 @@ class _Run:
     """A comparison under way.
 
     notes: what is to know about the pictures. noisy_db: their estimated PSNR. is_unsure: it
-    contradicts the noise in flat parts. seconds_before: the first method was tried. kept: the
-    weights of the first of the ranking so far; command: what uses them.
+    contradicts the noise in flat parts. turns: EXIF orientations, by `shown` path.
+    seconds_before: the first method was tried. kept: the weights of the first of the ranking so
+    far; command: what uses them.
     """
 
     inputs: Sequence[Path]
@@ -187,6 +189,7 @@ class _Run:
     notes: list[str]
     noisy_db: float
     is_unsure: bool
+    turns: Mapping[str, int]
     training: Path
     judging: Path
     tried: list[Tried] = field(default_factory=list)
@@ -220,7 +223,7 @@ def _prepare(
     screen: Screen,
 ) -> _Run:
     """Read the pictures, measure their noise and hold out a part of them."""
-    paths = find_pictures(inputs)
+    paths, skipped = found_and_skipped(inputs)
     screen.begin(f"reading {counted(len(paths), 'picture')}")
     shapes, seen = zip(*read_all(paths, _shapes), strict=True)
     if all(shape[-1] == 1 for shape in seen):
@@ -235,10 +238,11 @@ def _prepare(
     sizes = split(pages, stride, training, judging, pixels)
     noisy_db = noisy_psnr_db(judging)
     is_unsure = contradicts(noise, noisy_db)
-    notes = [*_conditions(pages, noise, stride), sizes, *[UNSURE] * is_unsure]
+    notes = [*skipped, *_conditions(pages, noise, stride), sizes, *[UNSURE] * is_unsure]
     for note in notes:
         screen.tell(note)
-    settings = channels, stride, notes, noisy_db, is_unsure
+    turns = {shown(path): orientation_of(path) for path in paths}
+    settings = channels, stride, notes, noisy_db, is_unsure, turns
     return _Run(inputs, output, methods, *settings, training, judging)
 
 
@@ -314,7 +318,7 @@ def _keep(run: _Run) -> None:
         table=list(zip(all_cells(ranking, run.noisy_db), best, strict=True)),
         legend=legend(ranking),
         command=run.command,
-        places=_places(Pack(run.judging), ranking),
+        places=_places(Pack(run.judging), ranking, run.turns),
     )
     if before not in (None, run.kept):
         before.unlink(missing_ok=True)
@@ -343,27 +347,25 @@ def _free_folder(name: str) -> str:
     return next(free for free in names if not os.path.lexists(free))
 
 
-def _places(judging: Pack, ranking: Sequence[Ranked]) -> list[Place]:
+def _places(judging: Pack, ranking: Sequence[Ranked], turns: Mapping[str, int]) -> list[Place]:
+    """Return what the page shows, turned as pictures are looked at."""
     titles = [f"{one.outcome.name}, {upsnr_text(one.psnr_db)} dB" for one in ranking]
-    return [
-        Place(
-            name=_page_name(judging.columns["name"][index]),
-            caption="",
-            noisy=noisy,
-            restored={
-                title: one.outcome.crops[number] for title, one in zip(titles, ranking, strict=True)
-            },
-        )
-        for number, (index, noisy) in enumerate(
-            zip(shown_pages(judging), noisy_crops(judging), strict=True)
-        )
-    ]
+    places = []
+    for number, (index, noisy) in enumerate(
+        zip(shown_pages(judging), noisy_crops(judging), strict=True)
+    ):
+        path, page = _file_and_page(judging.columns["name"][index])
+        restored = [one.outcome.crops[number] for one in ranking]
+        noisy, *restored = (upright(crop, turns[path]) for crop in (noisy, *restored))
+        name = Path(path).name + (f", page {page + 1}" if page else "")
+        places.append(Place(name, "", noisy, dict(zip(titles, restored, strict=True))))
+    return places
 
 
-def _page_name(name: str) -> str:
-    """Return for people what a pack calls FILE:PAGE, with the page from 0 on."""
+def _file_and_page(name: str) -> tuple[str, int]:
+    """Take apart what a pack calls FILE:PAGE, with the page from 0 on."""
     path, _, page = name.rpartition(":")
-    return Path(path).name + (f", page {int(page) + 1}" if int(page) else "")
+    return path, int(page)
 
 
 def _told(run: _Run, unranked: Sequence[Tried]) -> list[str]:
