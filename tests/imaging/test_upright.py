@@ -74,3 +74,12 @@ def test_too_many_pixels_are_one_line(tmp_path, monkeypatch):
     Image.new("L", (30, 20)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert "a.png: too many pixels" in message_of(orientation_of, tmp_path / "a.png")
+
+
+def test_a_tiff_may_have_more_pixels_than_pillow_takes(tmp_path, monkeypatch):
+    tag = (274, "H", 1, 6, True)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 30), np.uint8), extratags=[tag])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(tmp_path / "a.tif")
+    assert orientation_of(tmp_path / "a.tif") == 6

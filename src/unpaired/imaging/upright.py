@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from unpaired.core.errors import UnpairedError
 from unpaired.core.files import reading
+from unpaired.imaging.finding import TIFF_SUFFIXES
 from unpaired.imaging.formats.decoded import bad
 from unpaired.imaging.pictures import read_rgb8
 
@@ -55,7 +56,7 @@ def read_opaque(path: str | os.PathLike) -> np.ndarray:
 def orientation_of(path: str | os.PathLike) -> int:
     """Return the EXIF orientation of a picture file, 1 to 8; 1 where it has none, or nonsense.
 
-    Raises UnpairedError, naming the file, if it has too many pixels for Pillow.
+    Raises UnpairedError, naming the file, if it has too many pixels for Pillow and is no TIFF.
     """
     found = None
     with reading(path), warnings.catch_warnings():
@@ -64,12 +65,18 @@ def orientation_of(path: str | os.PathLike) -> int:
             with Image.open(path) as image, suppress(Exception):  # EXIF data may be damaged.
                 found = image.getexif().get(ORIENTATION_TAG)
         except UnidentifiedImageError:  # a TIFF that Pillow does not know
-            with tifffile.TiffFile(path) as tiff:
-                found = tiff.pages[0].tags.valueof(ORIENTATION_TAG)
+            found = _in_tiff(path)
         except Image.DecompressionBombError as error:
-            remedy = "crop or scale it down"
-            raise bad(Path(path), "too many pixels to be opened safely", remedy) from error
+            if Path(path).suffix.lower() not in TIFF_SUFFIXES:
+                remedy = "crop or scale it down"
+                raise bad(Path(path), "too many pixels to be opened safely", remedy) from error
+            found = _in_tiff(path)  # TIFFs are not read by Pillow, and may be larger.
     return found if found in TURNS else 1
+
+
+def _in_tiff(path: str | os.PathLike) -> object:
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.pages[0].tags.valueof(ORIENTATION_TAG)
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
