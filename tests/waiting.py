@@ -13,12 +13,18 @@ PATIENCE_SECONDS = 1200
 Found = TypeVar("Found")
 
 
-def wait_for(condition: Callable[[], Found], process: subprocess.Popen | None = None) -> Found:
+def wait_for(
+    condition: Callable[[], Found],
+    process: subprocess.Popen | None = None,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+) -> Found:
     """Wait until a condition gives something true, and return it.
 
-    process: fails with what it printed when it ends before; its output is a pipe.
+    process: fails with what it printed when it ends before; its output is a pipe. seconds: fewer
+    where what is waited for would come by itself in the end.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
         if process is not None:
             assert process.poll() is None, process.stdout.read()

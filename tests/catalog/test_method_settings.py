@@ -106,6 +106,21 @@ def test_numbers_of_any_sign_pass():
     check_settings("cyclegan", {"history_images": 0})
 
 
+class Either:
+    """A method with a setting that is a number, or what `KINDS` does not know."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        rate: float | list[float] = 1.0
+
+
+def test_a_number_is_in_range_where_something_else_is_taken_too(monkeypatch):
+    monkeypatch.setitem(catalog.methods(), "either", MethodEntry(f"{__name__}:Either"))
+    check_settings("either", {"rate": [-1.0]})
+    with pytest.raises(UnpairedError, match="must be 0 at least, not -1"):
+        check_settings("either", {"rate": -1.0})
+
+
 def test_what_is_right_passes():
     check_settings("n2n", {"images_seen": 8, "learning_rate": 1, "gradient_clip": None})
     check_settings("n2n", {"gradient_clip": 0.5, "global_residual": False, "schedule": "constant"})

@@ -93,4 +93,4 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path):
     with pytest.raises(OutOfTime):
         in_own_process(hand_on, path, deadline=time.monotonic() + 8)
     if path.exists():
-        wait_for(lambda: not is_running(path))
+        wait_for(lambda: not is_running(path), seconds=10)

@@ -63,7 +63,7 @@ def served():
     left = sockets()
     server = start_server(["wave"], 1)
     try:
-        wait_for(lambda: sockets() - left)
+        wait_for(lambda: sockets() - left, seconds=60)
         yield server
     finally:
         server.stdin.close()
@@ -118,7 +118,7 @@ def test_many_at_once(folder):
 def test_a_signal_passes_through(folder):
     with served():
         job = start("wait")
-        wait_for((folder / "pid").exists)
+        wait_for((folder / "pid").exists, seconds=60)
         job.terminate()
         assert job.wait(timeout=60) == 7
         assert (folder / "saved").read_text() == str(int(signal.SIGTERM))
@@ -127,9 +127,9 @@ def test_a_signal_passes_through(folder):
 def test_a_copy_ends_with_the_process_that_stands_for_it(folder):
     with served():
         job = start("wait")
-        wait_for((folder / "pid").exists)
+        wait_for((folder / "pid").exists, seconds=60)
         job.kill()
-        wait_for(lambda: not is_alive(int((folder / "pid").read_text())))
+        wait_for(lambda: not is_alive(int((folder / "pid").read_text())), seconds=60)
         assert not (folder / "saved").exists()
 
 
@@ -141,9 +141,9 @@ def test_a_copy_that_is_killed_is_told_as_a_failure(folder):
 def test_a_copy_outlives_the_run_it_belongs_to(folder):
     with served() as server:
         job = start("wait")
-        wait_for((folder / "pid").exists)
+        wait_for((folder / "pid").exists, seconds=60)
         server.stdin.close()
-        wait_for(lambda: not sockets())
+        wait_for(lambda: not sockets(), seconds=60)
         (folder / "end").touch()
         assert job.wait(timeout=60) == 0
 

@@ -68,11 +68,11 @@ def check_settings(method: str, given: Mapping[str, Any]) -> None:
 
 
 def _check(where: str, annotations: list[str], value: object) -> None:
-    if not set(annotations) <= set(KINDS):
-        return  # What is annotated otherwise takes all.
-    kinds = [KINDS[annotation] for annotation in annotations]
+    kinds = [KINDS[annotation] for annotation in annotations if annotation in KINDS]
     kind = next((kind for kind in kinds if kind.takes(value)), None)
     if kind is None:
+        if len(kinds) < len(annotations):
+            return  # What is annotated otherwise takes all.
         words = " or ".join(kind.words for kind in kinds)
         raise UnpairedError(f"{where} must be {words}, not {value!r}{_as_number(value)}")
     if not kind.range_words:

@@ -225,7 +225,7 @@ def _prepare(
     """Read the pictures, measure their noise and hold out a part of them."""
     paths, skipped = found_and_skipped(inputs)
     screen.begin(f"reading {counted(len(paths), 'picture')}")
-    shapes, seen = zip(*read_all(paths, _shapes), strict=True)
+    shapes, seen, orientations = zip(*read_all(paths, _looked_at), strict=True)
     if all(shape[-1] == 1 for shape in seen):
         shapes = seen
     channels = _channels(paths, shapes)
@@ -241,15 +241,15 @@ def _prepare(
     notes = [*skipped, *_conditions(pages, noise, stride), sizes, *[UNSURE] * is_unsure]
     for note in notes:
         screen.tell(note)
-    turns = {shown(path): orientation_of(path) for path in paths}
+    turns = dict(zip(map(shown, paths), orientations, strict=True))
     settings = channels, stride, notes, noisy_db, is_unsure, turns
     return _Run(inputs, output, methods, *settings, training, judging)
 
 
-def _shapes(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shape of a picture, and that of the gray one where its channels are the same."""
+def _looked_at(path: Path) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Return a picture's shape, that of the gray one where its channels are the same, its turn."""
     pixels = read_picture(path).pixels
-    return pixels.shape, seen_shape(pixels)
+    return pixels.shape, seen_shape(pixels), orientation_of(path)
 
 
 def _conditions(pages: Pages, noise: NoiseCorrelation | None, stride: int) -> list[str]:
