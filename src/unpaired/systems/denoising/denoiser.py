@@ -30,11 +30,11 @@ STRIDES = ("auto", *map(str, range(1, STRIDE_MAX + 1)))
 MEAN_SHIFT_MAX = 0.2
 # A factor of two between two measures of the noise, as with texture or correlated noise.
 CONTRADICTION_DB = 6.0
-UNSURE = (
-    "the noise in flat parts contradicts the noise that the PSNR is estimated with, as where fine "
-    "texture is everywhere or neighboring pixels share noise: the order of methods says nothing, "
-    "so look at the pictures"
+CONTRADICTED = (
+    "the noise in flat parts contradicts that of the whole, as where fine texture is everywhere or "
+    "neighboring pixels share noise"
 )
+UNSURE = f"{CONTRADICTED}: the order of methods says nothing, so look at the pictures"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from unpaired.metrics.unsupervised_error import upsnr_db
 from unpaired.systems.denoising.conditioning import nominal
 from unpaired.systems.denoising.denoiser import (
     AUTO,
+    CONTRADICTED,
     Denoiser,
     Estimate,
     Settings,
@@ -58,10 +59,6 @@ LEARNED_SIDE_MIN_PX = 256
 JUDGED_PX_MIN, JUDGED_PX_MAX = 20_000, 300_000
 JUDGED_SHARE = 0.1  # of the time
 TRAINING_SECONDS_MIN = 40.0  # A shorter one has never been seen to beat BM3D.
-CONTRADICTED = (
-    "the noise in flat parts contradicts that of the whole, as where fine texture is everywhere or "
-    "neighboring pixels share noise"
-)
 PROBE_PX = 288  # four tiles of BM3D, as in a large picture
 # Reading, conditioning and writing, besides the method itself.
 HANDLING_SECONDS_PER_MEGAPIXEL = 0.7
