@@ -1,10 +1,10 @@
 r"""How far the noise level that laine19 estimates is from the true one, on pairs.
 
-    python benchmarks/laine19_noise_level.py results/models/laine19-* \
+    python benchmarks/laine19_noise_level.py results/models \
         --test results/packs/simulated_camera_validation_raw.h5
 
-Prints the noise of the darkest tenth of the pixels as a share of all noise, and for every model the
-ratio of the estimated to the true standard deviation: median, least and greatest of the pictures.
+Prints the noise of the darkest tenth of the pixels as a share of all noise, and for every laine19
+the ratio of the estimated to the true standard deviation: median, least and greatest of pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unpaired.learning.weights import load_model
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", type=Path, nargs="+", help="folders of models")
+    parser.add_argument("models", type=Path, help="the folder with the folders of models")
     parser.add_argument("--test", type=Path, required=True, help="a pack of pairs")
     arguments = parser.parse_args()
     pack = Pack(arguments.test)
@@ -29,7 +29,7 @@ def main() -> None:
     true = np.array([(noisy - clean).std() for noisy, clean in pairs])
     dark = [(noisy - clean)[clean < np.quantile(clean, 0.1)].std() for noisy, clean in pairs] / true
     print(f"darkest tenth: {np.median(dark):.2f} of all noise (median)")
-    for folder in arguments.models:
+    for folder in sorted(arguments.models.glob("laine19-*")):
         _, method = load_model(folder / "model.safetensors")
         with torch.inference_mode():
             estimated = [

@@ -104,8 +104,8 @@ def test_models_that_others_wait_for_are_trained_first():
     names = {model.method: run.waiting[model.id] for model in run.models.values()}
     assert names["portrait_features"] == names["sud"] == 0
     # Two of sud, sud_noise, and sud2 with its four ablations are given the diffusion model.
-    assert names["ddpm"] == 8
-    assert names["supervised_start"] == 9
+    assert names["ddpm"] == 7
+    assert names["supervised_start"] == 8
 
 
 def test_models_of_data_belong_to_runs_that_read_what_they_make():

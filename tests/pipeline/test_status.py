@@ -183,7 +183,7 @@ def test_a_fresh_clone_has_one_line_a_table_with_what_it_takes(tmp_path):
         assert " min on 2 cores" in own
     assert "not made; takes about 20 min on 2 cores; goes without kodak, bsd300" in lines[0]
     assert "takes about 8.2 min on 2 cores, with table 20" in text
-    assert "make all: snakemake --cores all (at most 3.0 h on 2 cores)\n" in text
+    assert "make all: snakemake --cores all (at most 2.9 h on 2 cores)\n" in text
 
 
 def test_the_line_follows_the_table_until_it_is_done(tmp_path):

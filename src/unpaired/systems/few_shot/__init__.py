@@ -49,8 +49,8 @@ OF_CHAIN = (
     "which labels are in the mean those of one step."
 )
 OF_PENALTY = (
-    "The penalty is the mean square of the correlations of latents, less the mean of their batch; "
-    "the paper prints the correlation itself, and neither layer nor sign."
+    "The penalty is the mean square of the correlations of latents; the paper prints the "
+    "correlation itself, and neither layer nor sign."
 )
 OF_NETWORK = (
     "The network adds to its measurement; gradients are cut to length 1, weights are averaged, and "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -258,76 +257,61 @@ def test_labels_of_cyclegan_are_what_it_makes_of_the_measurement():
 def test_correlations_are_those_of_numpy():
     latent = torch.randn(5, 3, 2, 2, dtype=torch.float64)
     expected = torch.corrcoef(latent.flatten(1))[~torch.eye(5, dtype=torch.bool)]
-    torch.testing.assert_close(correlations(latent, less_mean=False), expected)
+    torch.testing.assert_close(correlations(latent), expected)
 
 
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_the_signed_mean_is_bounded_by_its_gram_matrix(count):
     for seed in range(20):
         latent = torch.randn(count, 7, generator=torch.Generator().manual_seed(seed)).double()
-        for less_mean in (True, False):
-            mean = decorrelation(latent, "signed", less_mean=less_mean)
-            assert mean >= -1 / (count - 1) - 1e-6
+        assert decorrelation(latent, "signed") >= -1 / (count - 1) - 1e-6
     # Latents that cancel reach the bound.
     spread = torch.eye(count, 40).double()
     spread = spread - spread.mean(dim=0)
-    assert decorrelation(spread[:, :count], "signed", less_mean=True) == pytest.approx(
-        -1 / (count - 1), abs=1e-6
-    )
+    assert decorrelation(spread[:, :count], "signed") == pytest.approx(-1 / (count - 1), abs=1e-6)
 
 
 def test_forms_are_what_they_are_called():
     latent = torch.randn(6, 20)
-    of = correlations(latent, less_mean=True)
+    of = correlations(latent)
     for form, expected in {
         "square": of.square(),
         "signed": of,
         "absolute": of.abs(),
         "positive": functional.relu(of),
     }.items():
-        torch.testing.assert_close(decorrelation(latent, form, less_mean=True), expected.mean())
+        torch.testing.assert_close(decorrelation(latent, form), expected.mean())
     with pytest.raises(UnpairedError, match="did you mean 'square'"):
-        decorrelation(latent, "squared", less_mean=True)
-
-
-def test_a_shared_pattern_does_not_hide_that_latents_differ():
-    latent = torch.randn(8, 30) + 20 * torch.randn(30)
-    assert decorrelation(latent, "signed", less_mean=False) > 0.9
-    assert abs(decorrelation(latent, "signed", less_mean=True)) < 0.3
+        decorrelation(latent, "squared")
 
 
 @pytest.mark.parametrize("form", ["square", "signed", "absolute", "positive"])
-def test_latents_that_are_the_same_are_penalized_as_printed_and_not_less_their_mean(form):
-    latent = torch.randn(1, 30).expand(4, 30)  # Four, whose mean is one of them to the last bit.
-    assert decorrelation(latent, form, less_mean=False) == pytest.approx(1, abs=1e-5)
-    assert decorrelation(latent, form, less_mean=True) == pytest.approx(0, abs=1e-5)
+def test_latents_that_are_the_same_are_penalized_most(form):
+    latent = torch.randn(1, 30).expand(4, 30)
+    assert decorrelation(latent, form) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("less_mean", [True, False])
-def test_the_setting_says_which_latents_are_penalized(less_mean):
-    settings = {"decorrelation_weight": 0.5, "decorrelation_less_mean": less_mean}
-    method = SUD(SUDConfig(**settings, **TINY))
+def test_the_penalty_is_part_of_the_loss():
+    method = SUD(SUDConfig(decorrelation_weight=0.5, **TINY))
     method.receive("prior", prior())
     batch = batch_of()
     losses = method.losses(batch, TrainingState(1, 0, 0, 0.0))
     latent = method.reconstruct(to_signed(batch["measured"]))[1]
-    expected = decorrelation(latent, "square", less_mean=less_mean)
+    expected = decorrelation(latent, "square")
     torch.testing.assert_close(losses["penalty"], expected)
     torch.testing.assert_close(losses["loss"], losses["paired"] + 0.5 * expected)
-    raw = correlations(latent, less_mean=False).mean()
-    torch.testing.assert_close(losses["latent_correlation"], raw)
+    torch.testing.assert_close(losses["latent_correlation"], correlations(latent).mean())
 
 
-def test_descending_the_penalty_decorrelates():
-    latent = (torch.randn(6, 30) + 2 * torch.randn(6, 1) * torch.randn(30)).requires_grad_()
-    penalty = partial(decorrelation, latent, "square", less_mean=True)
-    first = penalty().item()
-    optimizer = torch.optim.Adam([latent], lr=0.05)
+def test_descending_the_penalty_takes_away_what_latents_share():
+    latent = (torch.randn(6, 30) + 20 * torch.randn(30)).requires_grad_()
+    optimizer = torch.optim.Adam([latent], lr=0.5)
+    assert correlations(latent).mean() > 0.9
     for _ in range(200):
         optimizer.zero_grad()
-        penalty().backward()
+        decorrelation(latent, "square").backward()
         optimizer.step()
-    assert penalty().item() < 0.3 * first
+    assert correlations(latent).mean() < 0.1
 
 
 # ---- CycleGAN

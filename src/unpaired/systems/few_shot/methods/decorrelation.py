@@ -22,26 +22,23 @@ FORMS = {
 }
 
 
-def correlations(latent: Tensor, *, less_mean: bool) -> Tensor:
+def correlations(latent: Tensor) -> Tensor:
     """Return the correlation of every two of B latents, B x ..., as B (B - 1) numbers.
 
-    less_mean: of what is left of a latent without the batch's mean, which gets no gradient. Latents
-    of any pictures share a pattern, which would hide everything else; but latents that have become
-    the same have nothing left, and count as uncorrelated.
+    Nothing that latents share is taken off first: a penalty on what is left of them can be lowered
+    by making all latents alike.
     """
     rows = latent.flatten(1)
-    if less_mean:
-        rows = rows - rows.mean(dim=0, keepdim=True).detach()
     rows = rows - rows.mean(dim=1, keepdim=True)
     rows = rows / (torch.linalg.vector_norm(rows, dim=1, keepdim=True) + EPS)
     apart = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)
     return (rows @ rows.T)[apart]
 
 
-def decorrelation(latent: Tensor, form: str, *, less_mean: bool) -> Tensor:
+def decorrelation(latent: Tensor, form: str) -> Tensor:
     """Return the mean over pairs of different samples, of one of FORMS.
 
     Raises UnpairedError for another form.
     """
     check_choice("the decorrelation", "form", form, FORMS)
-    return FORMS[form](correlations(latent, less_mean=less_mean)).mean()
+    return FORMS[form](correlations(latent)).mean()

@@ -32,15 +32,13 @@ class PseudoLabelConfig(ReconstructionConfig):
         grows from 0.
     decorrelation_weight: lambda_2, of latents that are alike; 0 leaves them.
     decorrelation_form: what becomes of a correlation, "square", or "signed" as printed, "absolute",
-        "positive". decorrelation_less_mean: of latents less their batch's mean, in which a collapse
-        to one latent is not seen; else as printed.
+        "positive".
     """
 
     supervision_weight: float = 1.0
     ramp_share: Share = 0.3
     decorrelation_weight: float = 0.0
     decorrelation_form: str = "square"
-    decorrelation_less_mean: bool = True
 
 
 class PseudoLabeled(Reconstruction):
@@ -82,11 +80,10 @@ class PseudoLabeled(Reconstruction):
         loss = paired + weight * supervision
         told = {"paired": paired, "supervision": supervision}
         if self.config.decorrelation_weight:
-            form, less_mean = self.config.decorrelation_form, self.config.decorrelation_less_mean
-            penalty = decorrelation(latent, form, less_mean=less_mean)
+            penalty = decorrelation(latent, self.config.decorrelation_form)
             loss = loss + self.config.decorrelation_weight * penalty
             told["penalty"] = penalty
-        told["latent_correlation"] = correlations(latent.detach(), less_mean=False).mean()
+        told["latent_correlation"] = correlations(latent.detach()).mean()
         return {"loss": loss, **told}
 
 
