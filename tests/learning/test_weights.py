@@ -176,6 +176,17 @@ def test_a_forged_description_is_one_line(model, case):
     assert told in one_line_of(path)
 
 
+def test_a_setting_that_is_gone_does_not_keep_a_model_from_being_loaded(tmp_path):
+    path = tmp_path / "model.safetensors"
+    method = create("sud2", widths="8 8", groups=4, patch_px=16)
+    save_model(path, "sud2", method)
+    saved = read_about(path)["config"]
+    forge(path, config=saved | {"decorrelation_less_mean": True})
+    assert load_model(path)[1].config == method.config
+    forge(path, config=saved | {"decorrelation_less_means": True})
+    assert "has no setting 'decorrelation_less_means'" in one_line_of(path)
+
+
 FORGED_HEADERS = {
     "no JSON": b"{" + b"x" * 15,
     "a list": b"[1, 2]  ",

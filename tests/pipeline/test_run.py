@@ -103,7 +103,7 @@ def test_models_that_others_wait_for_are_trained_first():
     run = run_of([table for table in TABLES if table.number == 8])
     names = {model.method: run.waiting[model.id] for model in run.models.values()}
     assert names["portrait_features"] == names["sud"] == 0
-    # Two of sud, sud_noise, and sud2 with its four ablations are given the diffusion model.
+    # Two of sud, sud_noise, and sud2 with its three ablations are given the diffusion model.
     assert names["ddpm"] == 7
     assert names["supervised_start"] == 8
 

@@ -217,10 +217,11 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def _by_present_names(about: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's settings; those that had another name when it was saved by today's."""
+    """Return a model's settings by today's names, without those that are gone (name: None)."""
     config = catalog.load(catalog.method(about["method"]).target).Config
     renamed = getattr(config, "RENAMED", {})
-    return {renamed.get(key, key): value for key, value in about["config"].items()}
+    named = {renamed.get(key, key): value for key, value in about["config"].items()}
+    return {key: value for key, value in named.items() if key is not None}
 
 
 def _require_layout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -301,6 +302,18 @@ def test_the_penalty_is_part_of_the_loss():
     torch.testing.assert_close(losses["penalty"], expected)
     torch.testing.assert_close(losses["loss"], losses["paired"] + 0.5 * expected)
     torch.testing.assert_close(losses["latent_correlation"], correlations(latent).mean())
+
+
+def test_descending_the_penalty_decorrelates():
+    latent = (torch.randn(6, 30) + 2 * torch.randn(6, 1) * torch.randn(30)).requires_grad_()
+    penalty = partial(decorrelation, latent, "square")
+    first = penalty().item()
+    optimizer = torch.optim.Adam([latent], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        penalty().backward()
+        optimizer.step()
+    assert penalty().item() < 0.3 * first
 
 
 def test_descending_the_penalty_takes_away_what_latents_share():

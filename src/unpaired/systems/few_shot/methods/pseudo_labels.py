@@ -35,6 +35,8 @@ class PseudoLabelConfig(ReconstructionConfig):
         "positive".
     """
 
+    RENAMED: ClassVar[dict[str, str | None]] = {"decorrelation_less_mean": None}
+
     supervision_weight: float = 1.0
     ramp_share: Share = 0.3
     decorrelation_weight: float = 0.0
